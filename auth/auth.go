@@ -1,0 +1,117 @@
+// Package auth turns a token into an Identity or a refusal. It knows keys and
+// claims, and nothing of connections or lines.
+//
+// A Verifier holds the configured issuers. Each has its own key set, so a key
+// is looked up by issuer and kid, never by kid alone. Tokens are compact JWS
+// (RFC 7515) with the claims of a JWT (RFC 7519), by default access tokens as
+// RFC 9068 profiles them; RFC 8725 is the bar for what is refused.
+package auth
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// Identity is whom a verified token speaks for. It is immutable, and may be
+// shared by sessions.
+type Identity struct {
+	IssuerName string    // the issuer's configured name
+	Issuer     string    // iss
+	Subject    string    // unique within Issuer only: a subject is the pair of both
+	ClientID   string    // empty when the token has none
+	Scopes     []string  // of all configured scope claims, each once
+	TokenID    string    // empty when the token has none
+	KeyID      string    // of the key that verified it; empty when that has none
+	IssuedAt   time.Time // zero when the token has none
+	Expires    time.Time // exp: expired when now is at or after it
+
+	// MaxLifetime is how long one AUTH with this token carries a session
+	// at most, whatever Expires says.
+	MaxLifetime time.Duration
+	// Digest is the token's SHA-256: it tells whether the same token came
+	// again, without keeping the token.
+	Digest [sha256.Size]byte
+}
+
+// Outcome says how an attempt to authenticate ended: the closed set of values
+// of the metric label and the log attribute "outcome".
+type Outcome uint8
+
+// The outcomes. The verifier gives those down to Revoked, and Internal; the
+// rest belong to its callers.
+const (
+	OK              Outcome = iota
+	Format                  // not a compact JWS, or its JSON is not what RFC 7515 and 7519 ask for
+	Algorithm               // alg is not on the issuer's list, or does not fit the key
+	Signature               // the signature does not verify
+	Expired                 // exp has passed
+	NotYetValid             // nbf or iat lies in the future by more than the leeway
+	Issuer                  // iss is missing or not configured
+	Audience                // none of the issuer's audiences is in the audience claim
+	Type                    // typ is not on the issuer's list
+	Scope                   // a required scope is missing
+	Claims                  // a claim is missing, too long, of a wrong type or value
+	UnknownKey              // a key set fetched after the token came has no such key
+	KeysUnavailable         // it could not be checked: no keys, or no fetch in time
+	Binding                 // the token is bound (cnf) to what this connection cannot prove
+	Revoked                 // the token was revoked
+	Mismatch                // a re-AUTH named another issuer or subject
+	RateLimited             // re-AUTH came too soon after the last
+	Overload                // not tried: too many attempts at once
+	Internal                // a fault of the gateway
+
+	outcomeCount
+)
+
+var outcomeWords = [outcomeCount]string{
+	"ok", "format", "algorithm", "signature", "expired", "not_yet_valid",
+	"issuer", "audience", "type", "scope", "claims", "unknown_key",
+	"keys_unavailable", "binding", "revoked", "mismatch", "rate_limited",
+	"overload", "internal",
+}
+
+// String returns the outcome as metrics and logs spell it.
+func (o Outcome) String() string {
+	if o >= outcomeCount {
+		return "internal"
+	}
+	return outcomeWords[o]
+}
+
+// Outcomes returns all outcomes, in order.
+func Outcomes() []Outcome {
+	all := make([]Outcome, outcomeCount)
+	for i := range all {
+		all[i] = Outcome(i)
+	}
+	return all
+}
+
+// Error is a refusal: a public outcome and a private cause. It never holds a
+// part of the token beyond the names listed here, each of which the log bounds
+// and escapes.
+type Error struct {
+	Outcome    Outcome
+	IssuerName string // configured name; empty when the token's issuer is not configured
+	KeyID      string // as the token names it, unverified
+	Claim      string // the claim or header member at fault, where there is one
+	// RetryAfter is how long to wait before trying again, for
+	// KeysUnavailable and Overload.
+	RetryAfter time.Duration
+	Err        error // the cause, for the log; may be nil
+}
+
+// Error describes the refusal for a log.
+func (e *Error) Error() string {
+	s := "auth: " + e.Outcome.String()
+	if e.Claim != "" {
+		s += " (" + e.Claim + ")"
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }

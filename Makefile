@@ -1,0 +1,49 @@
+# What one types here. Every recipe is plain sh; only lint, and the deployment
+# checks, need more than Go and git.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
+
+# The race detector needs a C compiler; without one Go turns cgo off by itself.
+RACE      = $$(test "$$(go env CGO_ENABLED)" = 1 && echo -race)
+VERSION   = $$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME  = 30s
+TESTFLAGS =
+ARGS      =
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+.PHONY: run
+run: ## development issuer and gateway on this machine; ARGS="--help" for more
+	go run ./cmd/linegate-dev $(ARGS)
+
+.PHONY: test
+test: ## every test, with the race detector where there is a C compiler
+	go test $(RACE) $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	@unformatted=$$(go run $(GOFUMPT) -l .) && test -z "$$unformatted" || \
+		{ echo "not gofumpt-formatted: $$unformatted" >&2; exit 1; }
+	go mod tidy -diff
+	go test ./internal/archtest
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, FUZZTIME=30s each; stops at a finding
+	sh scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## benchmarks, with allocations
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: build
+build: ## static binaries of every command in bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...
+
+.PHONY: deploy-check
+deploy-check: build ## deploy/ under promtool, systemd-analyze and an empty chroot
+	sh scripts/deploy-check.sh

@@ -1,0 +1,150 @@
+// Package archtest checks that imports run one way and that each outside
+// library has the one importer that the design gives it.
+package archtest
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/linegate/linegate/"
+
+// rooms says which other rooms each may import outside of its tests. A new
+// package fails the test until it has its line here.
+var rooms = map[string][]string{
+	"wire":    {},
+	"auth":    {},
+	"session": {"auth", "wire"},
+	"gateway": {"wire"},
+	"client":  {"wire"},
+
+	"auth/authtest":      {"auth", "internal/mint"},
+	"internal/mint":      {},
+	"internal/oplog":     {},
+	"internal/ops":       {},
+	"internal/config":    {},
+	"internal/devissuer": {"internal/mint"},
+	"internal/app":       {"auth", "gateway", "session", "wire", "internal/config", "internal/oplog", "internal/ops"},
+
+	"cmd/linegate":     {"auth", "gateway", "session", "wire", "internal/app", "internal/config", "internal/oplog", "internal/ops"},
+	"cmd/linegatectl":  {"auth", "client", "wire", "internal/config"},
+	"cmd/linegate-dev": {"auth", "gateway", "session", "wire", "internal/app", "internal/config", "internal/devissuer", "internal/mint", "internal/oplog", "internal/ops"},
+}
+
+// libraries says who may import each outside library outside of tests: files
+// by a path.Match pattern, and at most one file of a package.
+var libraries = map[string][]string{
+	"github.com/golang-jwt/jwt":           {"auth/*.go"},
+	"github.com/lestrrat-go/jwx":          {"auth/*.go"},
+	"github.com/prometheus/client_golang": {"*/metrics.go", "internal/*/*.go"},
+	"github.com/spf13/cobra":              {"cmd/*/*.go"},
+	"go.yaml.in/yaml":                     {"internal/config/*.go"},
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for file, imports := range sources(t) {
+		room := path.Dir(file)
+		allowed, known := rooms[room]
+		if !known {
+			t.Errorf("%s: package %s is not in the table of rooms", file, room)
+			continue
+		}
+		for _, imported := range imports {
+			sibling, ok := strings.CutPrefix(imported, module)
+			if ok && !slices.Contains(allowed, sibling) {
+				t.Errorf("%s imports %s: not a way that imports run", file, sibling)
+			}
+		}
+	}
+}
+
+func TestOutsideLibrariesHaveOneImporter(t *testing.T) {
+	importers := map[string][]string{} // by library and package
+	for file, imports := range sources(t) {
+		for _, library := range outside(imports) {
+			patterns, known := libraries[library]
+			if !known {
+				t.Errorf("%s imports %s: not in the table of libraries", file, library)
+			} else if !slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, file); return ok }) {
+				t.Errorf("%s imports %s: left to %v", file, library, patterns)
+			}
+			key := library + " in " + path.Dir(file)
+			importers[key] = append(importers[key], path.Base(file))
+		}
+	}
+	for key, files := range importers {
+		if len(files) > 1 && !strings.Contains(key, "cobra") {
+			t.Errorf("%s: imported by %v, want one file", key, files)
+		}
+	}
+}
+
+// outside reduces imports to the known library each belongs to, or to itself,
+// once each; the standard library and this module are left out.
+func outside(imports []string) []string {
+	var libs []string
+	for _, imported := range imports {
+		first, _, _ := strings.Cut(imported, "/")
+		if !strings.Contains(first, ".") || strings.HasPrefix(imported, module) {
+			continue
+		}
+		for library := range libraries {
+			if strings.HasPrefix(imported, library+"/") || imported == library {
+				imported = library
+			}
+		}
+		libs = append(libs, imported)
+	}
+	slices.Sort(libs)
+	return slices.Compact(libs)
+}
+
+// sources returns the imports of every Go file of the module that is not a
+// test, by its path from the module's root.
+func sources(t *testing.T) map[string][]string {
+	const root = "../.."
+	files := map[string][]string{}
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "testdata" || entry.Name() == ".git") {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		syntax, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		var imports []string
+		for _, spec := range syntax.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			imports = append(imports, imported)
+		}
+		files[filepath.ToSlash(rel)] = imports
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("no Go files found under the module's root")
+	}
+	return files
+}

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Checks what is in deploy/ with the programs that will read it: promtool,
+# systemd-analyze, and the static binary alone in an empty directory, as in the
+# image. Needs root, or user namespaces, for that last step.
+set -eu
+cd "$(dirname "$0")/.."
+
+need() { command -v "$1" >/dev/null || { echo "deploy-check: $1 is missing (Debian package $2)" >&2; exit 1; }; }
+need promtool prometheus
+need systemd-analyze systemd
+
+echo "-- prometheus"
+(cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules alerts_test.yml)
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+echo "-- systemd"
+mkdir -p "$root/usr/local/bin" "$root/etc/systemd/system"
+cp bin/linegate "$root/usr/local/bin/"
+sed "s|/usr/local/bin/linegate|$root&|" deploy/systemd/linegate.service >"$root/etc/systemd/system/linegate.service"
+# verify exits 0 on an unknown key: whatever it says is a failure.
+said=$(systemd-analyze verify --man=no "$root/etc/systemd/system/linegate.service" 2>&1) && [ -z "$said" ] ||
+	{ echo "$said" >&2; exit 1; }
+systemd-analyze security --offline=true --threshold=15 --no-pager deploy/systemd/linegate.service |
+	tail -n 1
+
+echo "-- image"
+mkdir -p "$root/image/etc/linegate"
+cp bin/linegate "$root/image/"
+sed '/^ *tls: *#*/,/^ *key:/d' deploy/linegate.yaml >"$root/image/etc/linegate/linegate.yaml"
+[ "$(id -u)" = 0 ] && as= || as='unshare --map-root-user'
+$as chroot "$root/image" /linegate version

@@ -1,0 +1,51 @@
+package devissuer
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+)
+
+// Paths of the endpoints below the issuer.
+const (
+	oauthMetadataPath  = "/.well-known/oauth-authorization-server" // RFC 8414 section 3
+	openIDMetadataPath = "/.well-known/openid-configuration"       // RFC 8414 section 5
+	jwksPath           = "/jwks"
+	tokenPath          = "/token"
+	controlPath        = "/dev/"
+)
+
+// maxAge is how long metadata and keys may be cached. It is short, so that
+// nobody waits long to see a rotation.
+const maxAge = "max-age=60"
+
+// serveMetadata answers with the same document in both places.
+func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", maxAge)
+	_, _ = w.Write(s.metadata)
+}
+
+// marshalMetadata returns the document of RFC 8414 section 2.
+func (s *Server) marshalMetadata() []byte {
+	var scopes []string
+	for _, client := range s.config.Clients {
+		scopes = append(scopes, client.Scopes...)
+	}
+	slices.Sort(scopes)
+	doc, err := json.Marshal(map[string]any{
+		"issuer":           s.config.Issuer,
+		"token_endpoint":   s.config.Issuer + tokenPath,
+		"jwks_uri":         s.config.Issuer + jwksPath,
+		"scopes_supported": slices.Compact(scopes),
+		// Section 2 requires this member and section 3.2 wants empty
+		// lists left out; clients miss it more than they mind it.
+		"response_types_supported":              []string{},
+		"grant_types_supported":                 grantTypes(),
+		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+	})
+	if err != nil {
+		panic("devissuer: own metadata does not marshal: " + err.Error())
+	}
+	return append(doc, '\n')
+}

@@ -1,0 +1,120 @@
+package devissuer_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/internal/devissuer"
+)
+
+func TestMetadata(t *testing.T) {
+	server := start(t, devissuer.Config{Clients: []devissuer.Client{
+		{ID: "a", Secret: "s", Scopes: []string{"line:connect", "b"}},
+		{ID: "b", Secret: "s", Scopes: []string{"line:connect", "a"}},
+	}})
+	want := map[string]any{ // RFC 8414 section 2
+		"issuer":                                server.url,
+		"token_endpoint":                        server.url + "/token",
+		"jwks_uri":                              server.url + "/jwks",
+		"scopes_supported":                      []any{"a", "b", "line:connect"},
+		"response_types_supported":              []any{},
+		"grant_types_supported":                 []any{"client_credentials"},
+		"token_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
+	}
+	for _, path := range []string{
+		"/.well-known/oauth-authorization-server", // RFC 8414 section 3
+		"/.well-known/openid-configuration",       // RFC 8414 section 5
+	} {
+		got := server.do("GET", path, "")
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(got.body), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(doc, want) {
+			t.Errorf("%s: %v, want %v", path, doc, want)
+		}
+		if got.header.Get("Content-Type") != "application/json" || got.header.Get("Cache-Control") != "max-age=60" {
+			t.Errorf("%s: %v", path, got.header)
+		}
+	}
+}
+
+// TestMethods: RFC 9110 section 15.5.6, a 405 names what is allowed.
+func TestMethods(t *testing.T) {
+	server := start(t, devissuer.Config{})
+	for _, test := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"HEAD", "/jwks", 200, ""},
+		{"POST", "/jwks", 405, "GET, HEAD"},
+		{"PUT", "/.well-known/oauth-authorization-server", 405, "GET, HEAD"},
+		{"DELETE", "/.well-known/openid-configuration", 405, "GET, HEAD"},
+		{"GET", "/token", 405, "POST"}, // RFC 6749 section 3.2
+		{"OPTIONS", "/token", 405, "POST"},
+		{"GET", "/dev/rotate", 405, "POST"},
+		{"GET", "/", 404, ""},
+		{"GET", "/dev/", 404, ""},
+		{"GET", "/jwks/x", 404, ""},
+	} {
+		got := server.do(test.method, test.path, "")
+		if got.status != test.status || got.header.Get("Allow") != test.allow {
+			t.Errorf("%s %s: %d Allow %q", test.method, test.path, got.status, got.header.Get("Allow"))
+		}
+		for name, value := range map[string]string{
+			"X-Content-Type-Options":  "nosniff",
+			"Referrer-Policy":         "no-referrer",
+			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+		} {
+			if got.header.Get(name) != value {
+				t.Errorf("%s %s: %s %q", test.method, test.path, name, got.header.Get(name))
+			}
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := func() devissuer.Config { return devissuer.Config{Issuer: "http://127.0.0.1:8880"} }
+	for _, test := range []struct {
+		name  string
+		edit  func(*devissuer.Config)
+		fault string // in the error; empty: none
+	}{
+		{"defaults", func(*devissuer.Config) {}, ""},
+		{"https", func(c *devissuer.Config) { c.Issuer = "https://[::1]" }, ""},
+		{"no issuer", func(c *devissuer.Config) { c.Issuer = "" }, `Issuer ""`},
+		{"issuer with a path", func(c *devissuer.Config) { c.Issuer += "/" }, "Issuer"},
+		{"issuer with a query", func(c *devissuer.Config) { c.Issuer += "?a" }, "Issuer"},
+		{"issuer of another scheme", func(c *devissuer.Config) { c.Issuer = "ftp://a" }, "Issuer"},
+		{"shortest lifetime", func(c *devissuer.Config) { c.TokenLifetime = time.Second }, ""},
+		{"longest lifetime", func(c *devissuer.Config) { c.TokenLifetime = 24 * time.Hour }, ""},
+		{"part of a second", func(c *devissuer.Config) { c.TokenLifetime = 1500 * time.Millisecond }, "TokenLifetime 1.5s"},
+		{"negative lifetime", func(c *devissuer.Config) { c.TokenLifetime = -time.Second }, "TokenLifetime"},
+		{"lifetime too long", func(c *devissuer.Config) { c.TokenLifetime = 24*time.Hour + time.Second }, "TokenLifetime"},
+		{"unknown algorithm", func(c *devissuer.Config) { c.Algorithm = "HS256" }, `Algorithm "HS256"`},
+		{"often enough", func(c *devissuer.Config) { c.RotateEvery = 10 * time.Second }, ""},
+		{"too often for the tokens", func(c *devissuer.Config) { c.RotateEvery = 9 * time.Second }, "RotateEvery 9s"},
+		{"too often for anybody", func(c *devissuer.Config) { c.RotateEvery, c.TokenLifetime = time.Second/2, time.Second }, "RotateEvery"},
+		{"negative rotation", func(c *devissuer.Config) { c.RotateEvery = -time.Second }, "RotateEvery"},
+		{"client without id", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{Secret: "s", Scopes: []string{"a"}}} }, "no ID"},
+		{"client without secret", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{ID: "x", Scopes: []string{"a"}}} }, `"x": no Secret`},
+		{"client without scope", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{ID: "x", Secret: "s"}} }, `"x": no Scopes`},
+		{"scope with a space", func(c *devissuer.Config) {
+			c.Clients = []devissuer.Client{{ID: "x", Secret: "s", Scopes: []string{"a b"}}}
+		}, `"x": a scope`},
+		{"client twice", func(c *devissuer.Config) {
+			c.Clients = append(devissuer.DefaultClients(), devissuer.DefaultClients()...)
+		}, `"dev-device" is there twice`},
+	} {
+		config := good()
+		test.edit(&config)
+		_, err := devissuer.New(config)
+		if (err == nil) != (test.fault == "") || err != nil && !strings.Contains(err.Error(), test.fault) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.fault)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// checkAddress wants host:port with a port by number; the host may be empty
+// (all interfaces), a name or an IP address.
+func checkAddress(address string) error {
+	if strings.HasPrefix(address, "systemd:") {
+		return errors.New("systemd: sockets are not implemented in this version; give host:port")
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || strings.ContainsAny(host, " \t\r\n/@") {
+		return fmt.Errorf("want host:port, got %.64q", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("want a port from 0 to 65535, got %.64q", address)
+	}
+	return nil
+}
+
+// isLoopback says whether the host of host:port is this machine's own for
+// certain: 127.0.0.0/8, ::1 or localhost. No host is every interface.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && isLoopbackHost(host)
+}
+
+func isLoopbackHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// checkURL wants an https URL, or an http one of loopback unless insecure. The
+// text of a URL that may hold a password is not repeated.
+func checkURL(text string, insecure bool) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
+		return nil, errors.New("want a URL such as https://login.example.com")
+	}
+	switch {
+	case u.User != nil:
+		return nil, errors.New("a URL with a user or password in it is refused")
+	case u.Fragment != "" || strings.Contains(text, "#"):
+		return nil, errors.New("a URL with a fragment (#) is refused")
+	case u.Scheme == "http" && !insecure && !isLoopbackHost(u.Hostname()):
+		return nil, errors.New("http is for loopback only: use https, or set insecure_http: true")
+	}
+	return u, nil
+}

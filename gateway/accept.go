@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// The back-off of accepting: what fails here (descriptors, memory) passes, or
+// does not, on its own; trying in a tight loop helps nobody.
+const (
+	firstBackoff = 5 * time.Millisecond
+	maxBackoff   = 500 * time.Millisecond
+)
+
+// Serve accepts connections from l until Shutdown or Close, and then returns
+// ErrClosed. It may be called for several listeners.
+func (g *Gateway) Serve(l *Listener) error {
+	defer l.Close()
+	if !g.addListener(l) {
+		return ErrClosed
+	}
+	defer g.removeListener(l)
+	var backoff time.Duration
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			backoff = 0
+			g.admit(l, nc)
+		case errors.Is(err, net.ErrClosed):
+			if g.isClosed() {
+				return ErrClosed
+			}
+			return err
+		default:
+			backoff = min(max(2*backoff, firstBackoff), maxBackoff)
+			g.metrics.acceptErrors.Add(1)
+			g.log.Error("accepting a connection failed", slog.String("listener", l.Name),
+				slog.Any("error", err), slog.Duration("retry_in", backoff))
+			time.Sleep(backoff)
+		}
+	}
+}
+
+func (g *Gateway) addListener(l *Listener) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.listeners[l] = struct{}{}
+	g.metrics.addListener(l)
+	return true
+}
+
+func (g *Gateway) removeListener(l *Listener) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.listeners, l)
+}
+
+func (g *Gateway) isClosed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
+}

@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"container/list"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/linegate/linegate/internal/steady"
+	"github.com/linegate/linegate/wire"
+)
+
+// conn is a connection on its way from accept to its end.
+type conn struct {
+	gateway  *Gateway
+	listener *Listener
+	nc       net.Conn      // the socket
+	waiting  *list.Element // in the strangers; guarded by gateway.mu
+	hasty    bool          // refused, and not to be waited for
+
+	mu     sync.Mutex
+	served Conn      // once there is one
+	ended  wire.Code // why it must end, if that came before served
+}
+
+// run is a connection's life. It was counted and tracked by admit.
+func (c *conn) run() {
+	reason := wire.Panic
+	defer func() {
+		if reason == wire.Panic {
+			c.panicked(recover())
+		}
+		c.nc.Close()
+		c.gateway.untrack(c, reason)
+	}()
+	nc, failure := c.handshake()
+	if failure != 0 {
+		reason = failure
+		return
+	}
+	served, failure := c.serve(nc)
+	if failure != 0 {
+		reason = failure
+		return
+	}
+	reason = served.Serve()
+}
+
+// handshake brings c behind TLS where its listener has it.
+func (c *conn) handshake() (nc net.Conn, failure wire.Code) {
+	plain := steady.New(c.nc, c.gateway.writeTimeout)
+	if c.listener.TLS == nil {
+		return plain, 0
+	}
+	secure := tls.Server(plain, c.listener.TLS.Config())
+	_ = secure.SetDeadline(time.Now().Add(c.gateway.handshakeTimeout))
+	if err := secure.Handshake(); err != nil {
+		if code := c.endedFor(); code != 0 {
+			return nil, code
+		}
+		// A stranger who speaks no TLS is not an error of this gateway.
+		c.gateway.log.Debug("TLS handshake failed", slog.String("listener", c.listener.Name),
+			slog.String("remote", c.nc.RemoteAddr().String()), slog.Any("error", err))
+		return nil, wire.TLSFailed
+	}
+	_ = secure.SetDeadline(time.Time{})
+	return secure, 0
+}
+
+// serve makes the Conn that serves nc, unless c was told to end meanwhile.
+func (c *conn) serve(nc net.Conn) (Conn, wire.Code) {
+	served := c.gateway.handler(nc, func() { c.gateway.authenticated(c) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.served = served
+	return served, c.ended
+}
+
+// end asks the connection to end for code. Before it is served, there is no
+// telling the client.
+func (c *conn) end(code wire.Code, retryAfter time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.served != nil:
+		c.served.End(code, retryAfter)
+	case c.ended == 0:
+		c.ended = code
+		c.nc.Close()
+	}
+}
+
+func (c *conn) announce(retryAfter time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.served != nil {
+		c.served.Announce(retryAfter)
+	}
+}
+
+func (c *conn) endedFor() wire.Code {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
+// panicked records a panic that ended this connection alone. What the panic
+// says is logged only where the runtime said it: anything else may hold what a
+// client sent.
+func (c *conn) panicked(value any) {
+	c.gateway.metrics.panics.Add(1)
+	said := fmt.Sprintf("%T", value)
+	if err, ok := value.(runtime.Error); ok {
+		said = err.Error()
+	}
+	c.gateway.log.Error("serving a connection panicked", slog.String("listener", c.listener.Name),
+		slog.String("remote", c.nc.RemoteAddr().String()), slog.String("panic", said),
+		slog.String("stack", string(debug.Stack())))
+}

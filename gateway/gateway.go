@@ -1,0 +1,130 @@
+// Package gateway brings connections to whoever serves them: listeners, TLS,
+// admission, accept loops and drain. It knows sockets, and neither tokens nor
+// lines.
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/linegate/linegate/wire"
+)
+
+// Conn serves one connection. Serve runs it to its end, closes it, and returns
+// why it ended; the other methods may be called from any goroutine and do not
+// wait.
+type Conn interface {
+	Serve() wire.Code
+	// Announce tells the client that the gateway goes away, and when to come
+	// back, counted from the close.
+	Announce(retryAfter time.Duration)
+	// End asks the connection to end for code.
+	End(code wire.Code, retryAfter time.Duration)
+}
+
+// Handler makes the Conn that serves nc, which is behind TLS already where the
+// listener has it. A Write to nc fails with os.ErrDeadlineExceeded once the
+// client has taken no byte for Config.WriteTimeout. The handler calls
+// authenticated when the client no longer is a stranger.
+type Handler func(nc net.Conn, authenticated func()) Conn
+
+// Config makes a Gateway. Zero durations take the defaults of operations.md.
+type Config struct {
+	Handler          Handler       // required
+	HandshakeTimeout time.Duration // for TLS, absolute; 10 s
+	WriteTimeout     time.Duration // in which a client takes no byte; 10 s
+	Limits           Limits
+	Metrics          *Metrics     // nil: not counted anywhere
+	Log              *slog.Logger // nil: discarded
+}
+
+// Gateway accepts connections and has them served.
+type Gateway struct {
+	handler          Handler
+	handshakeTimeout time.Duration
+	writeTimeout     time.Duration
+	metrics          *Metrics
+	log              *slog.Logger
+
+	serving sync.WaitGroup // connections, tracked and refused
+
+	mu        sync.Mutex
+	limits    Limits
+	listeners map[*Listener]struct{}
+	conns     map[*conn]struct{} // tracked
+	strangers queue              // tracked and not authenticated, oldest first
+	refused   int                // connections that are being told to come back
+	closed    bool
+}
+
+// ErrClosed is what Serve returns after Shutdown or Close.
+var ErrClosed = errors.New("gateway: closed")
+
+// Listener is a socket that Serve accepts from.
+type Listener struct {
+	net.Listener
+	Name string // label in metrics and logs
+	TLS  *TLS   // nil: plain TCP
+}
+
+// New returns a gateway that accepts nothing yet.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.Handler == nil {
+		return nil, errors.New("gateway: a Handler is required")
+	}
+	g := &Gateway{
+		handler:          cfg.Handler,
+		handshakeTimeout: cfg.HandshakeTimeout,
+		writeTimeout:     cfg.WriteTimeout,
+		metrics:          cfg.Metrics,
+		log:              cfg.Log,
+		listeners:        make(map[*Listener]struct{}),
+		conns:            make(map[*conn]struct{}),
+	}
+	if g.handshakeTimeout == 0 {
+		g.handshakeTimeout = 10 * time.Second
+	}
+	if g.writeTimeout == 0 {
+		g.writeTimeout = 10 * time.Second
+	}
+	if g.metrics == nil {
+		g.metrics = NewMetrics(nil)
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.SetLimits(cfg.Limits)
+	return g, nil
+}
+
+// Close ends everything at once: listeners and connections are closed without
+// a word. It returns when all of them are gone.
+func (g *Gateway) Close() {
+	g.stopListening()
+	g.mu.Lock()
+	for c := range g.conns {
+		c.nc.Close()
+	}
+	g.mu.Unlock()
+	g.serving.Wait()
+}
+
+// stopListening closes the listeners; what they still bring is refused.
+func (g *Gateway) stopListening() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for l := range g.listeners {
+		l.Close()
+	}
+}
+
+// comeBack is when a client that is sent away should come back: spread, so
+// that those sent away together do not return together.
+func comeBack() time.Duration {
+	return time.Second + rand.N(4*time.Second)
+}

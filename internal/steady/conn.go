@@ -1,0 +1,103 @@
+// Package steady gives connections a write time-out that means "the peer took
+// no byte for so long", not "the whole of this write took too long". It goes
+// beneath TLS, because a TLS connection whose write timed out is lost.
+package steady
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Conn is a connection whose Write fails with os.ErrDeadlineExceeded only when
+// the peer took no byte for the whole time-out, or past the deadline set by
+// SetWriteDeadline, which bounds all writes together.
+type Conn struct {
+	net.Conn
+	timeout time.Duration
+
+	mu    sync.Mutex
+	bound time.Time // zero: none
+}
+
+// New wraps nc; timeout must be above 0.
+func New(nc net.Conn, timeout time.Duration) *Conn {
+	return &Conn{Conn: nc, timeout: timeout}
+}
+
+// Write writes b whole, or fails.
+func (c *Conn) Write(b []byte) (int, error) {
+	defer c.disarm()
+	done := 0
+	for {
+		bounded := c.arm()
+		n, err := c.Conn.Write(b[done:])
+		done += n
+		progress := n > 0 && errors.Is(err, os.ErrDeadlineExceeded)
+		if !progress || bounded && c.passed() {
+			return done, err
+		}
+	}
+}
+
+// arm sets the deadline of the next write, and tells whether it is the bound.
+func (c *Conn) arm() (bounded bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	deadline := time.Now().Add(c.timeout)
+	if !c.bound.IsZero() && c.bound.Before(deadline) {
+		deadline, bounded = c.bound, true
+	}
+	// It fails on a closed connection only, and so does the write.
+	_ = c.Conn.SetWriteDeadline(deadline)
+	return bounded
+}
+
+// disarm takes this write's own deadline away: once passed, it would fail
+// whoever writes to the socket beneath.
+func (c *Conn) disarm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.Conn.SetWriteDeadline(c.bound)
+}
+
+func (c *Conn) passed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.bound.IsZero() && !time.Now().Before(c.bound)
+}
+
+// SetWriteDeadline bounds this and all later writes; a zero t lifts the bound.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bound = t
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.SetWriteDeadline(t); err != nil {
+		return err
+	}
+	return c.SetReadDeadline(t)
+}
+
+// CloseWrite ends the stream to the peer, where the connection has such a half.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SyscallConn gives access to the socket beneath, where there is one.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := c.Conn.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}

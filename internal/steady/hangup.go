@@ -1,0 +1,42 @@
+package steady
+
+import (
+	"io"
+	"net"
+	"time"
+)
+
+// The bounds of the wait for a client to read the last line and close.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 64 << 10
+)
+
+// Hangup ends the stream to the peer and then waits, within bounds, for the
+// peer to end its own, taking in what it still sends: a plain close with
+// unread input would become a reset, and the last line would be lost with it.
+// It does not close nc.
+func Hangup(nc net.Conn) { HangupWithin(nc, lingerTime) }
+
+// HangupWithin is Hangup with a shorter wait; 0 takes in what is there.
+func HangupWithin(nc net.Conn, wait time.Duration) {
+	if !EndStream(nc) {
+		return
+	}
+	if nc.SetReadDeadline(time.Now().Add(wait)) == nil {
+		_, _ = io.CopyN(io.Discard, nc, lingerBytes)
+	}
+}
+
+// EndStream ends the stream to the peer, and tells whether it could: under TLS
+// the close_notify first (RFC 8446 section 6.1), then the FIN beneath.
+func EndStream(nc net.Conn) bool {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return false
+	}
+	if over, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		return EndStream(over.NetConn())
+	}
+	return true
+}

@@ -1,0 +1,29 @@
+package session
+
+import (
+	"time"
+
+	"github.com/linegate/linegate/internal/steady"
+	"github.com/linegate/linegate/wire"
+)
+
+// close ends the connection in order: what is unsent goes out, then FIN, then
+// a bounded wait for the client's.
+func (s *Session) close() {
+	s.mu.Lock()
+	s.orders.deaf = true
+	s.mu.Unlock()
+	switch s.machine.end {
+	case wire.ClientReset, wire.WriteFailed, wire.Forced:
+		return // nobody is there
+	}
+	_ = s.nc.SetWriteDeadline(time.Now().Add(s.rules.WriteTimeout))
+	<-s.out.empty()
+	switch {
+	case s.out.failure() != nil:
+	case s.machine.end == wire.ClientClosed:
+		steady.EndStream(s.nc) // the client's FIN is here already
+	default:
+		steady.Hangup(s.nc)
+	}
+}

@@ -1,0 +1,401 @@
+package session
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/wire"
+)
+
+// machine is the protocol of one connection, without I/O: bytes, verdicts,
+// orders and the time go in, lines go to a Reply, and need says what it waits
+// for next. It starts no goroutine and reads no clock, so every transport and
+// every test drives the same behaviour.
+type machine struct {
+	rules *Rules
+	host  host
+	stage stage
+
+	identity *auth.Identity
+	ends     int64 // wall: when the session ends unless renewed
+	noticeAt int64 // wall: when to ask for a renewal
+	noticed  bool
+
+	deadline  time.Duration // of every stage but open
+	idleSince time.Duration
+	renewedAt time.Duration // the last re-AUTH that was checked
+	renewed   bool
+	asked     time.Duration // when the AUTH that is being checked was complete
+
+	token      string    // that is being checked
+	end        wire.Code // why it ended
+	retryAfter int64     // seconds, told with the BYE
+	lines      [3]int    // complete lines by lineKind, taken by the driver
+}
+
+// host is what the machine asks of the world around it.
+type host interface {
+	id() string           // of the session
+	jitter(n int64) int64 // in [0, n)
+	message(text []byte, r *Reply) error
+	// attempted is told of every AUTH when it has been answered.
+	attempted(kind attemptKind, identity *auth.Identity, err error, took time.Duration)
+}
+
+// stage is where a connection is in its life.
+type stage uint8
+
+const (
+	opening  stage = iota // waits for AUTH
+	checking              // the opening AUTH is being checked
+	open                  // serves lines
+	renewing              // a re-AUTH is being checked; the lines behind it wait
+	expired               // serves nothing; the BYE follows at the deadline
+	ended                 // the last line is written
+)
+
+// need is what the machine waits for.
+type need uint8
+
+const (
+	needInput   need = iota // bytes
+	needVerdict             // on machine.token
+	needTime                // only time
+	needNothing             // it has ended
+)
+
+// lineKind is a value of the label kind of the lines metric.
+type lineKind uint8
+
+const (
+	authLine lineKind = iota
+	pingLine
+	messageLine
+)
+
+// attemptKind is a value of the label kind of the attempts metric.
+type attemptKind uint8
+
+const (
+	login attemptKind = iota
+	renewal
+)
+
+const (
+	// maxBatch bounds the replies that one batch of lines makes before they
+	// are sent, so that a client that never pauses still gets them.
+	maxBatch = 32 << 10
+	// renewalInterval is the least time between two re-AUTHs.
+	renewalInterval = time.Second
+	// expirySpread is the time over which the BYEs of sessions that expire
+	// together are spread; protocol.md allows a second, writing included.
+	expirySpread = 700 * time.Millisecond
+)
+
+// start begins the life of a connection.
+func (m *machine) start(now moment, rules *Rules, h host) {
+	m.rules, m.host = rules, h
+	m.deadline = now.mono + rules.AuthTimeout
+}
+
+func (m *machine) need() need {
+	switch m.stage {
+	case opening, open:
+		return needInput
+	case checking, renewing:
+		return needVerdict
+	case expired:
+		return needTime
+	}
+	return needNothing
+}
+
+// input serves the complete lines at the start of in and returns how many
+// bytes it took. It stops at an AUTH, whose verdict the lines behind it wait
+// for, at the end of the connection, and when r has enough for a batch.
+func (m *machine) input(now moment, in []byte, r *Reply) (taken int) {
+	for m.need() == needInput && len(r.buf) < maxBatch {
+		line, size := m.nextLine(in[taken:], r)
+		if size == 0 || m.expire(now) {
+			break
+		}
+		taken += size
+		m.idleSince = now.mono
+		m.line(now, line, r)
+	}
+	return taken
+}
+
+// nextLine cuts the first line off in and returns it without its line end, and
+// its size with it: 0 when it is not complete. A line beyond its limit ends
+// the connection as soon as that is certain.
+func (m *machine) nextLine(in []byte, r *Reply) (line []byte, size int) {
+	limit := m.rules.MaxLine
+	if bytes.HasPrefix(in, []byte(wire.AuthPrefix)) {
+		limit = m.rules.MaxAuthLine
+	}
+	end := bytes.IndexByte(in, '\n')
+	if end > limit || end < 0 && len(in) > limit {
+		if m.stage == opening {
+			m.finish(wire.InvalidRequest, 0, r)
+		} else {
+			m.finish(wire.LineTooLong, 0, r)
+		}
+		return nil, 0
+	}
+	if end < 0 {
+		return nil, 0
+	}
+	return bytes.TrimSuffix(in[:end], []byte("\r")), end + 1
+}
+
+func (m *machine) line(now moment, line []byte, r *Reply) {
+	kind, token := wire.Request(line)
+	switch kind {
+	case wire.Auth, wire.MalformedAuth:
+		m.lines[authLine]++
+	case wire.Ping:
+		m.lines[pingLine]++
+	default:
+		m.lines[messageLine]++
+	}
+	if m.stage == opening {
+		m.firstLine(now, kind, token, r)
+		return
+	}
+	switch kind {
+	case wire.Ping:
+		r.buf = wire.AppendPong(r.buf)
+	case wire.Message:
+		if err := m.host.message(line, r); err != nil {
+			r.buf = wire.AppendErr(r.buf, wire.BackendUnavailable, wire.ForMessage, 0)
+		}
+	case wire.MalformedAuth:
+		m.host.attempted(renewal, nil, errMalformed, 0)
+		r.buf = wire.AppendErr(r.buf, wire.InvalidRequest, wire.ForAuth, 0)
+	case wire.Auth:
+		if m.renewed && now.mono-m.renewedAt < renewalInterval {
+			m.refuseRenewal(now, &auth.Error{Outcome: auth.RateLimited, RetryAfter: renewalInterval}, r)
+			return
+		}
+		m.renewed, m.renewedAt = true, now.mono
+		m.check(now, renewing, token)
+		m.deadline = now.mono + m.rules.AuthTimeout
+	}
+}
+
+func (m *machine) firstLine(now moment, kind wire.Kind, token []byte, r *Reply) {
+	switch kind {
+	case wire.Auth:
+		// The deadline stays: it bounds the check too.
+		m.check(now, checking, token)
+	case wire.MalformedAuth:
+		m.host.attempted(login, nil, errMalformed, 0)
+		m.finish(wire.InvalidRequest, 0, r)
+	default:
+		m.finish(wire.InvalidRequest, 0, r)
+	}
+}
+
+func (m *machine) check(now moment, s stage, token []byte) {
+	m.stage, m.token, m.asked = s, string(token), now.mono
+}
+
+// errMalformed is the refusal of an AUTH line that is not well-formed.
+var errMalformed = &auth.Error{Outcome: auth.Format}
+
+// errLate is the refusal of a token that could not be checked in time.
+var errLate = &auth.Error{Outcome: auth.KeysUnavailable}
+
+// verdict answers the AUTH that was being checked. A verdict that comes when
+// none is awaited, because the session expired or ended meanwhile, is void.
+func (m *machine) verdict(now moment, identity *auth.Identity, err error, r *Reply) {
+	switch m.stage {
+	case checking:
+		m.token = ""
+		m.login(now, identity, err, r)
+	case renewing:
+		if m.expire(now) {
+			return
+		}
+		m.token = ""
+		m.stage = open
+		m.idleSince = now.mono // it stood still while the gateway did not read
+		m.renew(now, identity, err, r)
+	}
+}
+
+func (m *machine) login(now moment, identity *auth.Identity, err error, r *Reply) {
+	if err == nil && wallTime(identity.Expires) <= now.wall {
+		err = &auth.Error{Outcome: auth.Expired, IssuerName: identity.IssuerName}
+	}
+	m.host.attempted(login, identity, err, now.mono-m.asked)
+	if err != nil {
+		code, retryAfter := refusal(err)
+		m.finish(code, retryAfter, r)
+		return
+	}
+	m.stage = open
+	m.idleSince = now.mono
+	m.adopt(now, identity)
+	m.sayOK(now, r)
+}
+
+func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply) {
+	if err == nil {
+		switch current := m.identity; {
+		case identity.Issuer != current.Issuer || identity.Subject != current.Subject:
+			err = &auth.Error{Outcome: auth.Mismatch, IssuerName: identity.IssuerName}
+		case wallTime(identity.Expires) <= now.wall:
+			err = &auth.Error{Outcome: auth.Expired, IssuerName: identity.IssuerName}
+		}
+	}
+	if err != nil {
+		m.refuseRenewal(now, err, r)
+		return
+	}
+	m.host.attempted(renewal, identity, nil, now.mono-m.asked)
+	// The same token extends nothing, not even where max_lifetime cut it
+	// short, and is not asked to be renewed a second time.
+	if identity.Digest != m.identity.Digest {
+		m.adopt(now, identity)
+	}
+	m.sayOK(now, r)
+}
+
+func (m *machine) refuseRenewal(now moment, err error, r *Reply) {
+	m.host.attempted(renewal, nil, err, now.mono-m.asked)
+	code, retryAfter := refusal(err)
+	r.buf = wire.AppendErr(r.buf, code, wire.ForAuth, retryAfter)
+}
+
+// adopt takes over the rights and the life of a verified token.
+func (m *machine) adopt(now moment, identity *auth.Identity) {
+	m.identity = identity
+	m.ends = wallTime(identity.Expires)
+	if identity.MaxLifetime > 0 {
+		m.ends = min(m.ends, now.wall+int64(identity.MaxLifetime))
+	}
+	life := time.Duration(m.ends - now.wall)
+	m.noticeAt = m.ends - int64(min(m.rules.ReauthNotice, life/10))
+	m.noticed = false
+}
+
+func (m *machine) sayOK(now moment, r *Reply) {
+	left := wholeSeconds(m.ends - now.wall)
+	r.buf = wire.AppendOK(r.buf, wire.OK{
+		Subject:     m.identity.Subject,
+		Session:     m.host.id(),
+		ExpiresIn:   left,
+		ReauthIn:    m.reauthIn(left),
+		IdleTimeout: int64(m.rules.IdleTimeout / time.Second),
+		MaxLine:     m.rules.MaxLine,
+	})
+}
+
+// reauthIn picks when the client should renew: at 70 to 85 % of what is left,
+// so that a fleet does not renew at once, and at least 1.
+func (m *machine) reauthIn(left int64) int64 {
+	earliest, latest := (left*70+99)/100, left*85/100
+	if latest <= earliest { // no whole second lies between
+		return max(1, latest)
+	}
+	return earliest + m.host.jitter(latest-earliest+1)
+}
+
+// tick does what is due at now. It is called before every batch, and when the
+// time that next gave has come.
+func (m *machine) tick(now moment, r *Reply) {
+	switch m.stage {
+	case opening:
+		if now.mono >= m.deadline {
+			m.finish(wire.AuthTimeout, 0, r)
+		}
+	case checking:
+		if now.mono >= m.deadline {
+			m.login(now, nil, errLate, r)
+		}
+	case open, renewing:
+		if m.expire(now) {
+			return
+		}
+		if m.stage == renewing && now.mono >= m.deadline {
+			m.verdict(now, nil, errLate, r)
+		}
+		if !m.noticed && now.wall >= m.noticeAt {
+			m.noticed = true
+			r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(m.ends-now.wall))
+		}
+		if m.stage == open && now.mono-m.idleSince >= m.rules.IdleTimeout {
+			m.finish(wire.IdleTimeout, 0, r)
+		}
+	case expired:
+		if now.mono >= m.deadline {
+			m.finish(wire.TokenExpired, 0, r)
+		}
+	}
+}
+
+// next returns when tick is wanted next.
+func (m *machine) next(now moment) time.Duration {
+	if m.stage != open && m.stage != renewing {
+		return m.deadline
+	}
+	next := now.until(m.ends)
+	if !m.noticed {
+		next = min(next, now.until(m.noticeAt))
+	}
+	if m.stage == open {
+		return min(next, m.idleSince+m.rules.IdleTimeout)
+	}
+	return min(next, m.deadline)
+}
+
+// expire stops serving when the session's time has come, and tells whether it
+// has. Nothing that comes later saves the session.
+func (m *machine) expire(now moment) bool {
+	if m.stage != open && m.stage != renewing || now.wall < m.ends {
+		return m.stage == expired
+	}
+	m.stage, m.token = expired, ""
+	m.deadline = now.mono + time.Duration(m.host.jitter(int64(expirySpread)))
+	return true
+}
+
+// paused tells that the gateway did not read for d, in which idle time stands
+// still.
+func (m *machine) paused(d time.Duration) { m.idleSince += d }
+
+// announce tells the client of a session that this gateway goes away.
+func (m *machine) announce(retryAfter int64, r *Reply) {
+	if m.stage == open || m.stage == renewing {
+		r.buf = wire.AppendNoticeDraining(r.buf, retryAfter)
+	}
+}
+
+// finish ends the connection for code, the first time it is called. A BYE is
+// written where code has one.
+func (m *machine) finish(code wire.Code, retryAfter int64, r *Reply) {
+	if m.stage == ended {
+		return
+	}
+	m.stage, m.token = ended, ""
+	m.end, m.retryAfter = code, retryAfter
+	if code.InBye() {
+		r.buf = wire.AppendBye(r.buf, code, retryAfter)
+	}
+}
+
+// wallTime returns t in nanoseconds since the epoch. NumericDates reach further
+// than such a number: what lies beyond a century is as good as never.
+func wallTime(t time.Time) int64 {
+	const never = 1 << 62
+	if t.Unix() >= never/int64(time.Second) {
+		return never
+	}
+	return t.UnixNano()
+}
+
+// wholeSeconds rounds nanoseconds down, and never below 0.
+func wholeSeconds(ns int64) int64 { return max(0, ns/int64(time.Second)) }

@@ -1,0 +1,25 @@
+package session
+
+import "time"
+
+// moment is one reading of both clocks. Expiry goes by the wall clock, because
+// a token's exp does; everything else by the monotonic one, which no step of
+// the wall clock disturbs.
+type moment struct {
+	mono time.Duration // since the server was made
+	wall int64         // nanoseconds since the Unix epoch
+}
+
+// until tells when the wall clock will read wall, if it is not set meanwhile.
+func (now moment) until(wall int64) time.Duration {
+	return now.mono + time.Duration(wall-now.wall)
+}
+
+// systemClock reads the machine's clocks.
+func systemClock() func() moment {
+	start := time.Now()
+	return func() moment {
+		now := time.Now()
+		return moment{mono: now.Sub(start), wall: now.UnixNano()}
+	}
+}

@@ -1,0 +1,178 @@
+package session
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// outbox is the way of every line to the client. Replies and pushed lines come
+// in whole, so none stands inside another; what the socket does not take at
+// once is written by a goroutine that lives only as long as it has something
+// to write. A connection that is silent, or whose client keeps up, has none.
+type outbox struct {
+	nc    net.Conn
+	try   func([]byte) int // writes what fits without waiting; nil: not possible
+	limit int              // bytes unsent at which no more is read or pushed
+	sent  *atomic.Int64    // counts bytes, of all connections
+	fail  func()           // called once, from any goroutine, when writing failed
+
+	mu       sync.Mutex
+	pending  []byte        // not yet handed to the writer
+	inFlight int           // handed to it and not yet written
+	writing  bool          // the writer's goroutine exists
+	err      error         // why writing failed; final
+	relief   chan struct{} // closed when unsent has fallen to reliefAt, or writing failed
+	reliefAt int
+}
+
+// writeChunk is how much is handed to the connection at once: unsent bytes are
+// counted down in such steps.
+const writeChunk = 16 << 10
+
+// add takes replies. It never blocks; whoever adds looks at full before
+// reading on.
+func (o *outbox) add(lines []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.put(lines)
+}
+
+// push takes one line if it fits below the limit.
+func (o *outbox) push(line []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.pending)+o.inFlight+len(line) > o.limit {
+		return false
+	}
+	o.put(line)
+	return true
+}
+
+func (o *outbox) put(lines []byte) {
+	if o.err != nil || len(lines) == 0 {
+		return
+	}
+	if !o.writing && o.try != nil {
+		n := o.try(lines)
+		o.sent.Add(int64(n))
+		lines = lines[n:]
+		if len(lines) == 0 {
+			return
+		}
+	}
+	o.pending = append(o.pending, lines...)
+	if !o.writing {
+		o.writing = true
+		go o.write()
+	}
+}
+
+// write writes until nothing is pending.
+func (o *outbox) write() {
+	var chunks []byte
+	for {
+		o.mu.Lock()
+		if len(o.pending) == 0 || o.err != nil {
+			o.writing = false
+			o.relieve()
+			o.mu.Unlock()
+			return
+		}
+		chunks, o.pending = o.pending, chunks[:0]
+		o.inFlight = len(chunks)
+		o.mu.Unlock()
+		o.writeAll(chunks)
+	}
+}
+
+func (o *outbox) writeAll(chunks []byte) {
+	for len(chunks) > 0 {
+		n, err := o.nc.Write(chunks[:min(len(chunks), writeChunk)])
+		o.sent.Add(int64(n))
+		chunks = chunks[n:]
+		o.mu.Lock()
+		o.inFlight = len(chunks)
+		if err != nil {
+			o.err = err
+			o.inFlight, o.pending = 0, nil
+		}
+		o.relieve()
+		o.mu.Unlock()
+		if err != nil {
+			o.fail()
+			return
+		}
+	}
+}
+
+// relieve wakes who waits for unsent bytes to go. Called with mu held.
+func (o *outbox) relieve() {
+	if o.relief != nil && (o.err != nil || len(o.pending)+o.inFlight <= o.reliefAt) {
+		close(o.relief)
+		o.relief = nil
+	}
+}
+
+// full reports whether the limit is reached; then reading stops until the
+// returned channel is closed, when half has gone.
+func (o *outbox) full() (relief <-chan struct{}, full bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || len(o.pending)+o.inFlight < o.limit {
+		return nil, false
+	}
+	return o.await(o.limit / 2), true
+}
+
+// empty returns a channel that is closed when everything is written, or
+// writing failed.
+func (o *outbox) empty() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || !o.writing {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	return o.await(0)
+}
+
+// await is called with mu held, by the one goroutine that serves the session.
+func (o *outbox) await(unsent int) <-chan struct{} {
+	if o.relief == nil {
+		o.relief = make(chan struct{})
+	}
+	o.reliefAt = unsent
+	return o.relief
+}
+
+// failure returns why writing failed, nil while it has not.
+func (o *outbox) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// tryWriter returns a function that writes to nc's socket without waiting, or
+// nil where nc has none of its own (TLS, pipes). An error is left for the next
+// blocking write to meet.
+func tryWriter(nc net.Conn) func([]byte) int {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return func(b []byte) (n int) {
+		// The callback says done at once: a full socket is no reason to wait.
+		_ = raw.Write(func(fd uintptr) bool {
+			n, _ = syscall.Write(int(fd), b)
+			return true
+		})
+		return max(n, 0)
+	}
+}

@@ -1,0 +1,55 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/wire"
+)
+
+// outcome returns why an attempt to authenticate ended as it did. An error
+// that is no refusal is a fault of the gateway.
+func outcome(err error) auth.Outcome {
+	if err == nil {
+		return auth.OK
+	}
+	var refused *auth.Error
+	if errors.As(err, &refused) {
+		return refused.Outcome
+	}
+	return auth.Internal
+}
+
+// refusal says what a client is told of an AUTH that failed: of the token
+// itself never more than that it was refused.
+func refusal(err error) (code wire.Code, retryAfter int64) {
+	switch outcome(err) {
+	case auth.Scope:
+		code = wire.InsufficientScope
+	case auth.KeysUnavailable, auth.Overload:
+		code = wire.TemporarilyUnavailable
+	case auth.Mismatch:
+		code = wire.IdentityMismatch
+	case auth.RateLimited:
+		code = wire.RateLimited
+	case auth.Internal:
+		code = wire.InternalError
+	default:
+		code = wire.InvalidToken
+	}
+	var refused *auth.Error
+	if errors.As(err, &refused) && refused.RetryAfter > 0 {
+		retryAfter = int64((refused.RetryAfter + time.Second - 1) / time.Second)
+	}
+	return code, retryAfter
+}
+
+// refusedBy names the issuer of a refused token, where it is a configured one.
+func refusedBy(err error) string {
+	var refused *auth.Error
+	if errors.As(err, &refused) {
+		return refused.IssuerName
+	}
+	return ""
+}

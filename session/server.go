@@ -1,0 +1,151 @@
+// Package session is the protocol and one connection's life: a first line AUTH
+// with a token, then lines, until the connection ends for exactly one reason.
+// It knows neither listeners nor key sets: a gateway brings the connections,
+// an Authenticator judges the tokens, and a Backend takes the messages.
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+)
+
+// Authenticator turns a token into an identity, or refuses it with an
+// *auth.Error; any other error counts as a fault of the gateway. It must
+// return soon after ctx is done.
+type Authenticator interface {
+	Verify(ctx context.Context, token string) (*auth.Identity, error)
+}
+
+// Rules are the bounds of a session, as protocol.md tells them. A zero field
+// takes the default given.
+type Rules struct {
+	AuthTimeout  time.Duration // for the opening AUTH, absolute, and for checking any; 10 s
+	IdleTimeout  time.Duration // without a complete line from the client; 30 s
+	ReauthNotice time.Duration // the most that is left when a new token is asked for; 30 s
+	WriteTimeout time.Duration // for what is unsent when a connection ends; 10 s
+	MaxAuthLine  int           // bytes before the LF of a line that begins "AUTH "; 16 KiB
+	MaxLine      int           // bytes before the LF of any other line; 8 KiB
+	MaxOutbound  int           // bytes unsent at which the gateway stops reading; 256 KiB
+}
+
+func (r Rules) withDefaults() Rules {
+	setDefault(&r.AuthTimeout, 10*time.Second)
+	setDefault(&r.IdleTimeout, 30*time.Second)
+	setDefault(&r.ReauthNotice, 30*time.Second)
+	setDefault(&r.WriteTimeout, 10*time.Second)
+	setDefault(&r.MaxAuthLine, 16<<10)
+	setDefault(&r.MaxLine, 8<<10)
+	setDefault(&r.MaxOutbound, 256<<10)
+	return r
+}
+
+func setDefault[T ~int | ~int64](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// Config makes a Server.
+type Config struct {
+	Authenticator Authenticator // required
+	Backend       Backend       // nil: Echo
+	Rules         Rules
+	Metrics       *Metrics     // nil: not counted anywhere
+	Log           *slog.Logger // nil: discarded
+}
+
+// Server makes sessions and knows those that are authenticated.
+type Server struct {
+	auth     Authenticator
+	backend  Backend
+	watcher  Watcher // the backend, where it is one; else nil
+	rules    atomic.Pointer[Rules]
+	metrics  *Metrics
+	log      *slog.Logger
+	sessions *registry
+	clock    func() moment
+}
+
+// NewServer returns a server of sessions.
+func NewServer(cfg Config) (*Server, error) {
+	if cfg.Authenticator == nil {
+		return nil, errors.New("session: an Authenticator is required")
+	}
+	srv := &Server{
+		auth:     cfg.Authenticator,
+		backend:  cfg.Backend,
+		metrics:  cfg.Metrics,
+		log:      cfg.Log,
+		sessions: newRegistry(),
+		clock:    systemClock(),
+	}
+	if srv.backend == nil {
+		srv.backend = Echo{}
+	}
+	srv.watcher, _ = srv.backend.(Watcher)
+	if srv.metrics == nil {
+		srv.metrics = NewMetrics(nil, nil)
+	}
+	if srv.log == nil {
+		srv.log = slog.New(slog.DiscardHandler)
+	}
+	srv.SetRules(cfg.Rules)
+	srv.metrics.sessionsOpen = srv.sessions.len
+	return srv, nil
+}
+
+// SetRules replaces the rules for connections that come later.
+func (srv *Server) SetRules(r Rules) {
+	r = r.withDefaults()
+	srv.rules.Store(&r)
+}
+
+// Run watches the wall clock until ctx is done. Sessions sleep until their
+// expiry by the monotonic clock; when the wall clock is set, they must look
+// again, within a second (protocol.md, Session rules).
+func (srv *Server) Run(ctx context.Context) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	last := srv.clock()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := srv.clock()
+		if step := now.until(last.wall) - last.mono; step < -maxDrift || step > maxDrift {
+			last = now
+			for _, s := range srv.sessions.all() {
+				s.wake()
+			}
+		}
+	}
+}
+
+const (
+	watchInterval = 500 * time.Millisecond
+	maxDrift      = 100 * time.Millisecond // between the clocks before sessions look again
+)
+
+// New returns the session of one connection, from its first byte on. The
+// connection's Write must fail with os.ErrDeadlineExceeded once the client has
+// taken no byte for write_timeout (see internal/steady). authenticated is
+// called when the session has been authenticated; it may be nil.
+func (srv *Server) New(nc net.Conn, authenticated func()) *Session {
+	s := &Session{srv: srv, nc: nc, authenticated: authenticated, poke: make(chan struct{}, 1)}
+	s.rules = srv.rules.Load()
+	s.out = outbox{
+		nc: nc, try: tryWriter(nc), limit: s.rules.MaxOutbound,
+		sent: &srv.metrics.bytesSent, fail: s.wake,
+	}
+	s.machine.start(srv.clock(), s.rules, s)
+	s.reply.maxLine = s.rules.MaxLine
+	return s
+}

@@ -10,7 +10,11 @@ need promtool prometheus
 need systemd-analyze systemd
 
 echo "-- prometheus"
-(cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules alerts_test.yml)
+cd deploy/prometheus
+promtool check config prometheus.yml
+promtool check config prometheus-kubernetes.yml
+promtool test rules alerts_test.yml
+cd ../..
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -20,14 +24,18 @@ mkdir -p "$root/usr/local/bin" "$root/etc/systemd/system"
 cp bin/linegate "$root/usr/local/bin/"
 sed "s|/usr/local/bin/linegate|$root&|" deploy/systemd/linegate.service >"$root/etc/systemd/system/linegate.service"
 # verify exits 0 on an unknown key: whatever it says is a failure.
-said=$(systemd-analyze verify --man=no "$root/etc/systemd/system/linegate.service" 2>&1) && [ -z "$said" ] ||
-	{ echo "$said" >&2; exit 1; }
+said=$(systemd-analyze verify --man=no "$root/etc/systemd/system/linegate.service" 2>&1) || said="$said (status $?)"
+test -z "$said" || { echo "$said" >&2; exit 1; }
 systemd-analyze security --offline=true --threshold=15 --no-pager deploy/systemd/linegate.service |
 	tail -n 1
 
 echo "-- image"
-mkdir -p "$root/image/etc/linegate"
+mkdir "$root/image"
 cp bin/linegate "$root/image/"
-sed '/^ *tls: *#*/,/^ *key:/d' deploy/linegate.yaml >"$root/image/etc/linegate/linegate.yaml"
-[ "$(id -u)" = 0 ] && as= || as='unshare --map-root-user'
+as=
+[ "$(id -u)" = 0 ] || as='unshare --map-root-user'
 $as chroot "$root/image" /linegate version
+# It serves, keys or not, until SIGTERM, and then stops cleanly.
+$as timeout --preserve-status -s TERM 2 chroot "$root/image" /linegate serve --listen 127.0.0.1:0 --ops 127.0.0.1:0 \
+	--issuer http://127.0.0.1:1 --audience linegate --scope line:connect >"$root/log" 2>&1 ||
+	{ cat "$root/log" >&2; exit 1; }

@@ -26,8 +26,9 @@ sed "s|/usr/local/bin/linegate|$root&|" deploy/systemd/linegate.service >"$root/
 # verify exits 0 on an unknown key: whatever it says is a failure.
 said=$(systemd-analyze verify --man=no "$root/etc/systemd/system/linegate.service" 2>&1) || said="$said (status $?)"
 test -z "$said" || { echo "$said" >&2; exit 1; }
-systemd-analyze security --offline=true --threshold=15 --no-pager deploy/systemd/linegate.service |
-	tail -n 1
+systemd-analyze security --offline=true --threshold=15 --no-pager deploy/systemd/linegate.service >"$root/log" ||
+	{ cat "$root/log" >&2; exit 1; }
+tail -n 1 "$root/log"
 
 echo "-- image"
 mkdir "$root/image"

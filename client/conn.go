@@ -178,14 +178,13 @@ func (c *Conn) write(ctx context.Context, line []byte, ping bool, pong chan stru
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	c.mu.Lock()
-	if ping {
-		c.pings = append(c.pings, pong)
+	if err := c.sendable(); err != nil {
+		return err
 	}
-	broken := c.broken
-	c.mu.Unlock()
-	if broken != nil {
-		return asEnd(broken)
+	if ping {
+		c.mu.Lock()
+		c.pings = append(c.pings, pong)
+		c.mu.Unlock()
 	}
 	c.cfg.Hooks.Sent(masked(line))
 	if err := writeLine(c.nc, line, c.cfg.WriteTimeout); err != nil {
@@ -193,6 +192,16 @@ func (c *Conn) write(ctx context.Context, line []byte, ping bool, pong chan stru
 		return asEnd(err)
 	}
 	return nil
+}
+
+// sendable returns why nothing can be written any more.
+func (c *Conn) sendable() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end == nil && c.broken != nil {
+		return asEnd(c.broken)
+	}
+	return c.end
 }
 
 func writeLine(nc net.Conn, line []byte, timeout time.Duration) error {

@@ -118,6 +118,14 @@ func (s *ClientCredentials) Token(ctx context.Context, fresh bool) (string, erro
 	return s.token, nil
 }
 
+// String keeps secret and token out of logs.
+func (s *ClientCredentials) String() string {
+	return "client credentials of " + s.cfg.ClientID
+}
+
+// GoString keeps secret and token out of logs.
+func (s *ClientCredentials) GoString() string { return s.String() }
+
 // TokenError is the token endpoint's refusal (RFC 6749 section 5.2).
 type TokenError struct {
 	Status      int    // of HTTP

@@ -19,7 +19,7 @@ type Identity struct {
 	Issuer     string    // iss
 	Subject    string    // unique within Issuer only: a subject is the pair of both
 	ClientID   string    // empty when the token has none
-	Scopes     []string  // of all configured scope claims, each once
+	Scopes     []string  // of all configured scope claims, each once, sorted
 	TokenID    string    // empty when the token has none
 	KeyID      string    // of the key that verified it; empty when that has none
 	IssuedAt   time.Time // zero when the token has none

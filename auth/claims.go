@@ -1,0 +1,215 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unique"
+)
+
+// identify holds the claims to the issuer's rules and says whom they speak for.
+// That is worth nothing before the signature is verified.
+func (iss *issuer) identify(t *token, now time.Time) (*Identity, *Error) {
+	id := &Identity{IssuerName: iss.Name, Issuer: iss.Issuer, MaxLifetime: iss.MaxLifetime}
+	if refusal := iss.checkTimes(t, now, id); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := iss.checkKind(t); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := iss.checkAudience(t); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := iss.readNames(t, id); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := iss.checkScopes(t, id); refusal != nil {
+		return nil, refusal
+	}
+	return id, nil
+}
+
+var (
+	errExpired     = errors.New("has passed")
+	errAhead       = errors.New("is in the future")
+	errForeignKind = errors.New("belongs to another kind of token")
+	errBound       = errors.New("the token is bound to a key, and no proof of it is possible here")
+	errNoValue     = errors.New("has none of the values asked for")
+	errSpace       = errors.New("an array element with a space in it")
+)
+
+// checkTimes looks at exp, nbf and iat (RFC 7519 sections 4.1.4 to 4.1.6). The
+// leeway forgives an issuer whose clock runs ahead, never a token that is over.
+func (iss *issuer) checkTimes(t *token, now time.Time, id *Identity) *Error {
+	exp, found, err := t.claims.date("exp")
+	if !found {
+		err = errMissing
+	}
+	if err != nil {
+		return refuse(Claims, "exp", err)
+	}
+	id.Expires = time.Unix(exp, 0)
+	if !now.Before(id.Expires) {
+		return refuse(Expired, "exp", errExpired)
+	}
+	for _, name := range [...]string{"nbf", "iat"} {
+		seconds, found, err := t.claims.date(name)
+		if err != nil {
+			return refuse(Claims, name, err)
+		}
+		if !found {
+			continue
+		}
+		at := time.Unix(seconds, 0)
+		if at.After(now.Add(iss.Leeway)) {
+			return refuse(NotYetValid, name, errAhead)
+		}
+		if name == "iat" {
+			id.IssuedAt = at
+		}
+	}
+	return nil
+}
+
+// checkKind makes sure that it is an access token for a bearer, so that another
+// kind by the same issuer cannot stand in for one (RFC 8725 section 3.12).
+func (iss *issuer) checkKind(t *token) *Error {
+	if normalType(t.typ) != accessTokenType {
+		// Only ID tokens, logout tokens and security event tokens have
+		// these. Another typ does not tell them apart.
+		for _, name := range [...]string{"at_hash", "c_hash", "events"} {
+			if _, found := t.claims[name]; found {
+				return refuse(Type, name, errForeignKind)
+			}
+		}
+	} else {
+		// RFC 9068 section 2.2 demands these by name, whatever is configured.
+		for _, name := range [...]string{"client_id", "jti"} {
+			if _, found, refusal := t.name(name); refusal != nil {
+				return refusal
+			} else if !found {
+				return refuse(Claims, name, errMissing)
+			}
+		}
+		if _, found := t.claims["iat"]; !found {
+			return refuse(Claims, "iat", errMissing)
+		}
+	}
+	if _, found := t.claims["cnf"]; found { // RFC 7800
+		return refuse(Binding, "cnf", errBound)
+	}
+	for _, name := range iss.requiredClaims {
+		values, _, err := t.claims.list(name)
+		if err != nil {
+			return refuse(Claims, name, err)
+		}
+		if !overlap(values, iss.RequiredClaims[name]) {
+			return refuse(Claims, name, errNoValue)
+		}
+	}
+	return nil
+}
+
+func (iss *issuer) checkAudience(t *token) *Error {
+	values, _, err := t.claims.list(iss.AudienceClaim)
+	if err != nil {
+		return refuse(Claims, iss.AudienceClaim, err)
+	}
+	if !overlap(values, iss.Audience) {
+		return refuse(Audience, iss.AudienceClaim, errNoValue)
+	}
+	return nil
+}
+
+// readNames reads the subject, the client id and the token id. What goes into
+// the Identity is copied, or a session would keep its whole token alive.
+func (iss *issuer) readNames(t *token, id *Identity) *Error {
+	subject, found, refusal := t.name(iss.SubjectClaim)
+	if refusal == nil && !found {
+		refusal = refuse(Claims, iss.SubjectClaim, errMissing)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	clientID, refusal := t.firstName(iss.ClientIDClaims)
+	if refusal != nil {
+		return refusal
+	}
+	tokenID, refusal := t.firstName(iss.TokenIDClaims)
+	if refusal != nil {
+		return refusal
+	}
+	id.Subject = strings.Clone(subject)
+	id.ClientID = unique.Make(clientID).Value()
+	id.TokenID = strings.Clone(tokenID)
+	return nil
+}
+
+func (t *token) firstName(claims []string) (string, *Error) {
+	for _, claim := range claims {
+		if value, found, refusal := t.name(claim); found || refusal != nil {
+			return value, refusal
+		}
+	}
+	return "", nil
+}
+
+// name returns a claim that is a string of 1 to maxName bytes, if present.
+func (t *token) name(claim string) (value string, found bool, refusal *Error) {
+	value, found, err := t.claims.text(claim)
+	switch {
+	case err != nil:
+		return "", found, refuse(Claims, claim, err)
+	case found && value == "":
+		return "", found, refuse(Claims, claim, errEmptyName)
+	case len(value) > maxName:
+		return "", found, refuse(Claims, claim, errTooLong)
+	}
+	return value, found, nil
+}
+
+var errEmptyName = errors.New("an empty string")
+
+// checkScopes gathers the scopes (RFC 6749 section 3.3) and looks for those
+// required. It comes last: insufficient_scope is said of valid tokens only.
+func (iss *issuer) checkScopes(t *token, id *Identity) *Error {
+	for _, claim := range iss.ScopeClaims {
+		values, single, err := t.claims.list(claim)
+		if err != nil {
+			return refuse(Claims, claim, err)
+		}
+		if single {
+			values = strings.Split(values[0], " ")
+		}
+		for _, scope := range values {
+			if strings.Contains(scope, " ") {
+				return refuse(Claims, claim, errSpace)
+			}
+			if scope != "" {
+				id.Scopes = append(id.Scopes, scope)
+			}
+		}
+	}
+	slices.Sort(id.Scopes)
+	id.Scopes = slices.Clip(slices.Compact(id.Scopes))
+	for _, scope := range iss.RequiredScopes {
+		if !slices.Contains(id.Scopes, scope) {
+			return refuse(Scope, iss.ScopeClaims[0], fmt.Errorf("%q is missing", scope))
+		}
+	}
+	for i, scope := range id.Scopes {
+		id.Scopes[i] = unique.Make(scope).Value() // a fleet shares the bytes
+	}
+	return nil
+}
+
+func overlap(values, allowed []string) bool {
+	for _, value := range values {
+		if slices.Contains(allowed, value) {
+			return true
+		}
+	}
+	return false
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -70,40 +71,45 @@ type peer struct {
 
 // talk goes through a dialogue: "C: " lines are expected from the client, "S: "
 // lines are sent to it, and "+10s" demands that this much time passed since the
-// line before.
+// line before. It runs in goroutines too, so a failure ends the connection
+// rather than the test.
 func (p *peer) talk(dialogue string) {
 	p.g.t.Helper()
 	before := time.Now()
-	for _, step := range strings.Split(strings.TrimSpace(dialogue), "\n") {
+	for step := range strings.SplitSeq(strings.TrimSpace(dialogue), "\n") {
 		step = strings.TrimSpace(step)
 		if want, ok := strings.CutPrefix(step, "+"); ok {
-			d, err := time.ParseDuration(want)
-			if err != nil {
-				p.g.t.Fatal(err)
-			}
-			if passed := time.Since(before); passed != d {
-				p.g.t.Errorf("%v passed, want %v", passed, d)
+			if passed := time.Since(before).String(); passed != want {
+				p.g.t.Errorf("%v passed, want %v", passed, want)
 			}
 			continue
 		}
 		before = time.Now()
-		who, line, _ := strings.Cut(step, ": ")
-		switch who {
-		case "C":
-			got, err := p.r.ReadString('\n')
-			if got != line+"\n" {
-				p.g.t.Fatalf("client sent %q (%v), want %q", got, err, line)
-			}
-			p.g.t.Logf("%8v C: %s", time.Since(p.g.began), line)
-		case "S":
-			if _, err := p.nc.Write([]byte(line + "\n")); err != nil {
-				p.g.t.Fatalf("sending %q: %v", line, err)
-			}
-			p.g.t.Logf("%8v S: %s", time.Since(p.g.began), line)
-		default:
-			p.g.t.Fatalf("step %q", step)
+		if err := p.step(step); err != nil {
+			p.g.t.Errorf("%s: %v", step, err)
+			p.nc.Close()
+			return
 		}
+		p.g.t.Logf("%8v %s", time.Since(p.g.began), step)
 	}
+}
+
+func (p *peer) step(step string) error {
+	who, line, _ := strings.Cut(step, ": ")
+	switch who {
+	case "C":
+		got, err := p.r.ReadString('\n')
+		if got != line+"\n" {
+			return fmt.Errorf("client sent %q (%v)", got, err)
+		}
+	case "S":
+		if _, err := p.nc.Write([]byte(line + "\n")); err != nil {
+			return err
+		}
+	default:
+		return errors.New("neither C nor S")
+	}
+	return nil
 }
 
 // numbered is a token source whose every new token is another: token.1.x, ...

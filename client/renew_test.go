@@ -21,17 +21,17 @@ func TestRenewal(t *testing.T) {
 	}{
 		"at reauth_in, again and again": {dialogue: `
 			C: AUTH token.2.x
-			+240s
+			+4m0s
 			S: OK AUTH idle_timeout=30000 reauth_in=100
 			C: AUTH token.3.x
-			+100s`, asked: []string{"cached", "fresh", "fresh"}},
+			+1m40s`, asked: []string{"cached", "fresh", "fresh"}},
 		"NOTICE reauth: at once, with a fresh token": {dialogue: `
 			S: NOTICE reauth expires_in=30
 			C: AUTH token.2.x
 			+0s
 			S: OK AUTH idle_timeout=30000 reauth_in=240
 			C: AUTH token.3.x
-			+240s`, asked: []string{"cached", "fresh", "fresh"}},
+			+4m0s`, asked: []string{"cached", "fresh", "fresh"}},
 		"the gateway refuses the token: at once a fresh one, then back-off": {dialogue: `
 			C: AUTH token.2.x
 			S: ERR invalid_token for=auth action=reauth
@@ -53,7 +53,7 @@ func TestRenewal(t *testing.T) {
 			+7.5s
 			S: OK AUTH idle_timeout=30000 reauth_in=240
 			C: AUTH token.3.x
-			+240s`, asked: []string{"cached", "fresh", "cached", "fresh"}},
+			+4m0s`, asked: []string{"cached", "fresh", "cached", "fresh"}},
 		"fix: after an hour": {dialogue: `
 			C: AUTH token.2.x
 			S: ERR identity_mismatch for=auth action=fix
@@ -64,13 +64,13 @@ func TestRenewal(t *testing.T) {
 			S: ERR backend_unavailable for=message action=retry
 			S: OK AUTH idle_timeout=30000 reauth_in=100
 			C: AUTH token.3.x
-			+100s`, asked: []string{"cached", "fresh", "fresh"}},
+			+1m40s`, asked: []string{"cached", "fresh", "fresh"}},
 		// 240 s, then waits of 0.5, 1 and 2 s, of which the first is drawn
 		// out to the least time between two attempts.
 		"the issuer is down for a while": {fails: 3, dialogue: `
 			S: NOTICE x
 			C: AUTH token.2.x
-			+244s
+			+4m4s
 			S: OK AUTH idle_timeout=30000`, asked: []string{"cached", "fresh", "fresh", "fresh", "fresh"}},
 	} {
 		t.Run(name, func(t *testing.T) {

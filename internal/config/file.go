@@ -9,34 +9,19 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
-
-// maxFile is the size in bytes above which a file is no configuration.
-const maxFile = 1 << 20
-
-// readFile sets what the YAML file at path holds.
-func (c *Config) readFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return err
-	}
-	if len(text) > maxFile {
-		return fmt.Errorf("%s: is larger than 1MiB", path)
-	}
-	return c.parse(path, text)
-}
 
 // parse sets what text holds; name is how errors call it. The root is a
 // mapping, or there is nothing but comments.
 func (c *Config) parse(name string, text []byte) error {
 	c.origins[""] = origin{name, true}
+	if line := foreignLine(text); line > 0 {
+		return fmt.Errorf("%s:%d: is not UTF-8 text", name, line)
+	}
 	r := reader{c, name}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
@@ -59,7 +44,38 @@ func (c *Config) parse(name string, text []byte) error {
 	return syntaxError(name, err)
 }
 
-// syntaxError turns "yaml: line 3: text" into "name:3: text".
+// maxFile is the size in bytes above which a file is no configuration.
+const maxFile = 1 << 20
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is larger than 1MiB", path)
+	}
+	return text, err
+}
+
+// foreignLine returns the first line with bytes that are not UTF-8 text, for
+// which the YAML reader has no line, or 0.
+func foreignLine(text []byte) int {
+	i := 0
+	for i < len(text) {
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 || unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\u0085", r) {
+			return 1 + bytes.Count(text[:i], []byte("\n"))
+		}
+		i += size
+	}
+	return 0
+}
+
+// syntaxError turns "yaml: line 3: text" into "name:3: text". An error without
+// a line is one of the first.
 func syntaxError(name string, err error) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if line, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
@@ -67,7 +83,7 @@ func syntaxError(name string, err error) error {
 			return fmt.Errorf("%s:%s: %s", name, line, rest)
 		}
 	}
-	return fmt.Errorf("%s: %s", name, text)
+	return fmt.Errorf("%s:1: %s", name, text)
 }
 
 // reader walks YAML nodes and the configuration's types side by side. It is
@@ -106,7 +122,10 @@ func (r reader) value(key string, n *yaml.Node, v reflect.Value, tag reflect.Str
 			return r.value(child(key, name), value, field, tag)
 		})
 	case reflect.Map:
-		v.Set(reflect.MakeMap(v.Type()))
+		v.SetZero()
+		if len(n.Content) > 0 {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
 		return r.mapping(key, n, func(name string, value *yaml.Node) error {
 			element := reflect.New(v.Type().Elem()).Elem()
 			err := r.value(child(key, name), value, element, "")
@@ -149,7 +168,9 @@ func (r reader) list(key string, n *yaml.Node, v reflect.Value) error {
 	if n.Kind != yaml.SequenceNode {
 		return r.refuse(key, n, "want a list, got %s", kindOf(n))
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	v.SetZero() // an empty list is nil, as one that is absent
+	v.Grow(len(n.Content))
+	v.SetLen(len(n.Content))
 	for i, item := range n.Content {
 		setDefaults(v.Index(i))
 		if err := r.value(element(key, i), item, v.Index(i), ""); err != nil {

@@ -1,5 +1,7 @@
 package config
 
+import "fmt"
+
 // Options say where the configuration comes from.
 type Options struct {
 	// Path is the file. Empty: the one that LINEGATE_CONFIG names, or none.
@@ -23,12 +25,16 @@ type Warning string
 func Load(o Options) (*Config, []Warning, error) {
 	c := Default()
 	vars := variables(o.Environ)
-	path := o.Path
+	path, from := o.Path, "--config"
 	if path == "" {
-		path = vars[FileVariable]
+		path, from = vars[FileVariable], FileVariable
 	}
 	if path != "" {
-		if err := c.readFile(path); err != nil {
+		text, err := readFile(path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", from, err)
+		}
+		if err := c.parse(path, text); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -15,6 +15,8 @@ func (c *Config) Where(key string) string {
 		switch {
 		case ok && from.isFile:
 			return from.at + ": " + printable(key)
+		case ok && around == key:
+			return from.at
 		case ok:
 			return cmp.Or(flagFor(key), from.at)
 		case around == "":

@@ -6,8 +6,10 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"sync/atomic"
 	"time"
@@ -69,7 +71,11 @@ type Server struct {
 	metrics  *Metrics
 	log      *slog.Logger
 	sessions *registry
-	clock    func() moment
+
+	// The machine's clocks and chance; tests bring their own.
+	clock  func() moment
+	newID  func() string
+	jitter func(n int64) int64 // in [0, n)
 }
 
 // NewServer returns a server of sessions.
@@ -84,6 +90,8 @@ func NewServer(cfg Config) (*Server, error) {
 		log:      cfg.Log,
 		sessions: newRegistry(),
 		clock:    systemClock(),
+		newID:    rand.Text,
+		jitter:   mathrand.Int64N,
 	}
 	if srv.backend == nil {
 		srv.backend = Echo{}

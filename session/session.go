@@ -2,11 +2,9 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"runtime/debug"
@@ -307,7 +305,7 @@ func (s *Session) judge(v verdict) {
 	now := s.srv.clock()
 	first := s.machine.stage == checking
 	if first {
-		s.sessionID = rand.Text()
+		s.sessionID = s.srv.newID()
 	}
 	s.machine.verdict(now, v.identity, v.err, &s.reply)
 	if s.machine.stage != open {
@@ -379,7 +377,7 @@ func (s *Session) awaitRelief(now moment, relief <-chan struct{}) {
 
 func (s *Session) id() string { return s.sessionID }
 
-func (s *Session) jitter(n int64) int64 { return mathrand.Int64N(n) }
+func (s *Session) jitter(n int64) int64 { return s.srv.jitter(n) }
 
 func (s *Session) message(text []byte, r *Reply) error {
 	err := s.srv.backend.Message(s, text, r)

@@ -1,0 +1,198 @@
+package session
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/internal/steady"
+	"github.com/linegate/linegate/wire"
+)
+
+// TestDialoguesOverSockets plays every dialogue against a session behind real
+// TCP and real TLS: whole, and with every byte sent by itself.
+func TestDialoguesOverSockets(t *testing.T) {
+	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t)}
+	for transport, pair := range transports {
+		for _, d := range dialogues(t) {
+			t.Run(transport+"/"+d.name, func(t *testing.T) {
+				t.Parallel()
+				playLive(t, d, pair, func(text string) []string { return []string{text} })
+				playLive(t, d, pair, func(text string) []string { return strings.Split(text, "") })
+			})
+		}
+	}
+}
+
+// testClock is both clocks, set by hand.
+type testClock struct {
+	mu  sync.Mutex
+	now moment
+}
+
+func newTestClock() *testClock { return &testClock{now: moment{wall: epoch.UnixNano()}} }
+
+func (c *testClock) read() moment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) wall() time.Time { return time.Unix(0, c.read().wall) }
+
+func (c *testClock) add(mono, wall time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now.mono += mono
+	c.now.wall += int64(wall)
+}
+
+// castServer is a server whose clock, chance and cast are the dialogues'.
+func castServer(t testing.TB, rules Rules, clock *testClock, cast castAuth) *Server {
+	t.Helper()
+	srv, err := NewServer(Config{
+		Authenticator: cast,
+		Backend:       castBackend{},
+		Rules:         rules,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.clock = clock.read
+	srv.newID = func() string { return "S" }
+	srv.jitter = func(int64) int64 { return 0 }
+	return srv
+}
+
+func playLive(t *testing.T, d dialogue, pair func(testing.TB) (client, server net.Conn), cut func(string) []string) {
+	t.Helper()
+	clock := newTestClock()
+	cast := castAuth{now: clock.wall, asked: make(chan struct{}, 1), judge: make(chan struct{})}
+	srv := castServer(t, d.rules, clock, cast)
+	client, server := pair(t)
+	defer client.Close()
+	// Nothing in a dialogue takes this long in earnest.
+	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	s := srv.New(server, nil)
+	ended := make(chan wire.Code, 1)
+	go func() { ended <- s.Serve() }()
+	in := bufio.NewReader(client)
+	for _, step := range d.steps {
+		fatal := func(format string, args ...any) {
+			t.Helper()
+			t.Fatalf("line %d: %s %q: "+format, append([]any{step.line, step.verb, step.text}, args...)...)
+		}
+		switch step.verb {
+		case "C:", "C>":
+			for _, part := range cut(step.text) {
+				if _, err := io.WriteString(client, part); err != nil {
+					fatal("%v", err)
+				}
+			}
+			// Time must not pass before the session has come so far.
+			if strings.Contains(step.text, "AUTH slow-") {
+				<-cast.asked
+			}
+		case "FIN":
+			steady.EndStream(client)
+		case "S:":
+			if line, err := in.ReadString('\n'); err != nil || line != step.text+"\n" {
+				fatal("got %q, %v", line, err)
+			}
+		case "T:", "WALL:":
+			by, err := time.ParseDuration(step.text)
+			if err != nil {
+				fatal("%v", err)
+			}
+			if step.verb == "T:" {
+				clock.add(by, by)
+			} else {
+				clock.add(0, by)
+			}
+			s.wake()
+		case "VERDICT":
+			cast.judge <- struct{}{}
+		case "PUSH":
+			if err := s.Push([]byte(step.text)); err != nil && !errors.Is(err, ErrSlow) {
+				fatal("%v", err)
+			}
+		case "ANNOUNCE":
+			n, _ := strconv.Atoi(step.text)
+			s.Announce(time.Duration(n) * time.Second)
+		case "STOP":
+			s.End(stopOrder(step.text))
+		case "END":
+			if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
+				fatal("unread: %q, %v", rest, err)
+			}
+			client.Close()
+			if got := (<-ended).String(); got != step.text {
+				fatal("ended for %s", got)
+			}
+		}
+	}
+}
+
+func tcpPair(t testing.TB) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return client, steady.New(server, 10*time.Second)
+}
+
+func tlsPairs(t testing.TB) func(testing.TB) (client, server net.Conn) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	serverConfig := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	clientConfig := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	return func(t testing.TB) (client, server net.Conn) {
+		c, s := tcpPair(t)
+		tlsClient, tlsServer := tls.Client(c, clientConfig), tls.Server(s, serverConfig)
+		done := make(chan error, 1)
+		go func() { done <- tlsServer.Handshake() }()
+		if err := errors.Join(tlsClient.Handshake(), <-done); err != nil {
+			t.Fatal(err)
+		}
+		return tlsClient, tlsServer
+	}
+}

@@ -3,7 +3,6 @@ package client
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/linegate/linegate/wire"
@@ -65,12 +64,9 @@ func (c *Conn) renewalDue() <-chan time.Time {
 // reauth sends one AUTH, if the source has a token for it, and waits for the
 // answer.
 func (c *Conn) reauth(fresh bool) (sent bool, err error) {
-	token, err := c.cfg.Tokens.Token(c.ctx, fresh)
+	token, err := c.cfg.token(c.ctx, fresh)
 	if err != nil {
 		return false, err
-	}
-	if err := checkToken(token); err != nil {
-		return false, fmt.Errorf("client: token source: %w", err)
 	}
 	digest := sha256.Sum256([]byte(token))
 	c.mu.Lock()

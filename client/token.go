@@ -40,17 +40,17 @@ type TokenFile string
 func (name TokenFile) Token(context.Context, bool) (string, error) {
 	f, err := os.Open(string(name))
 	if err != nil {
-		return "", fmt.Errorf("client: token file: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
 	if err != nil {
-		return "", fmt.Errorf("client: token file: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	line, _, _ := bytes.Cut(text, []byte("\n"))
 	token := string(wire.Trim(line))
 	if err := checkToken(token); err != nil {
-		return "", fmt.Errorf("client: token file %s: first line: %w", string(name), err)
+		return "", fmt.Errorf("token file %s: first line: %w", string(name), err)
 	}
 	return token, nil
 }

@@ -1,0 +1,63 @@
+// Package oplog makes the gateway's logger: one record per event, bounded in
+// size, and bounded in number where something fails again and again.
+package oplog
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"unicode/utf8"
+)
+
+// mark stands where a text was cut.
+const mark = "…"
+
+// maxText is the length in bytes that no text in a record exceeds.
+const maxText = 1024
+
+// New returns a logger that writes records of level and above to w, one a
+// line, in the format json or text.
+//
+// Warnings and errors of one kind are written at most once a second. A kind is
+// a message together with the values of outcome, result, reason, issuer and
+// listener, so messages are constants and those attributes come from a closed
+// set or the configuration. The latest of those held back is written when its
+// second is over, with the number of the others as suppressed; so none is held
+// for longer than a second, and only the end of the process loses any.
+//
+// Texts, errors among them, are cut at 1 KiB. What a client chose goes through
+// Foreign first.
+func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: bound}
+	switch format {
+	case "json":
+		return slog.New(limit(slog.NewJSONHandler(w, options))), nil
+	case "text":
+		return slog.New(limit(slog.NewTextHandler(w, options))), nil
+	}
+	return nil, fmt.Errorf("oplog: no format %q", format)
+}
+
+// bound cuts what is or becomes a text. It sees message and attributes alike.
+func bound(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case string:
+		a.Value = slog.StringValue(cut(v, maxText))
+	case error:
+		a.Value = slog.StringValue(cut(v.Error(), maxText))
+	}
+	return a
+}
+
+// cut shortens s to at most limit bytes, the mark that says so included, and
+// parts no character.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	end := limit - len(mark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
+}

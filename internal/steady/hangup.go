@@ -20,11 +20,14 @@ func Hangup(nc net.Conn) { HangupWithin(nc, lingerTime) }
 
 // HangupWithin is Hangup with a shorter wait; 0 takes in what is there.
 func HangupWithin(nc net.Conn, wait time.Duration) {
-	if !EndStream(nc) {
+	deadline := time.Now().Add(wait)
+	if !EndStream(nc) || nc.SetReadDeadline(deadline) != nil {
 		return
 	}
-	if nc.SetReadDeadline(time.Now().Add(wait)) == nil {
-		_, _ = io.CopyN(io.Discard, nc, lingerBytes)
+	if _, err := io.CopyN(io.Discard, nc, lingerBytes); err == nil {
+		// No more is taken in, and the close will be a reset. It need not
+		// come before the peer had time to read what it was sent.
+		time.Sleep(time.Until(deadline))
 	}
 }
 

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linegate/linegate/client"
+)
+
+const defaultGateway = "127.0.0.1:8885"
+
+type connectFlags struct {
+	credentials              credentialFlags
+	tokenFile                string
+	tls, plaintext, insecure bool
+	caFile, serverName       string
+	stay                     bool
+}
+
+func newConnect(c *console) *cobra.Command {
+	var f connectFlags
+	cmd := &cobra.Command{
+		Use:   "connect [ADDRESS]",
+		Short: "Open a session with a gateway and show the conversation",
+		Long: `connect gets a token, opens a session with the gateway at ADDRESS (host:port,
+default ` + defaultGateway + `), sends each line of standard input and shows the
+conversation: "> " is sent, "< " received, and what cannot be shown is escaped.
+The token is never shown. What linegatectl itself has to say goes to standard
+error.
+
+It pings every 10 s, or three times in the gateway's idle time-out, and renews
+its token when the gateway's reauth_in comes. When the session ends it connects
+again, when and as the gateway's action says, and tells why: retry after a
+jittered back-off from 1 s to 5 min, reauth with a new token, fix and none after
+an hour.
+
+At the end of standard input it waits until all that was sent is answered, and
+ends with status 0, unless --stay is given. When the connection is lost after
+that end, it is not tried again: the status is 1.
+
+Connections are encrypted with TLS (1.2 or later) unless ADDRESS is loopback.
+
+The token comes from --token-file, or by client credentials. ` + credentialHelp,
+		Example: `  linegatectl connect
+  linegatectl connect --ca-file ca.pem 127.0.0.1:8886
+  linegatectl connect --token-file /run/device/token gateway.example.com:8886
+  echo 'Hello World!' | linegatectl connect`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			address := defaultGateway
+			if len(args) > 0 {
+				address = args[0]
+			}
+			return f.run(cmd.Context(), c, address)
+		},
+	}
+	flags := cmd.Flags()
+	f.credentials.add(flags)
+	flags.StringVar(&f.tokenFile, "token-file", "", "`file` whose first line is the token, read again for each renewal; - is standard input, whose first line it is then")
+	flags.BoolVar(&f.tls, "tls", false, "use TLS, also on loopback")
+	flags.StringVar(&f.caFile, "ca-file", "", "PEM `file` of the certificate authorities to trust instead of the system's; implies --tls")
+	flags.StringVar(&f.serverName, "server-name", "", "`name` that the gateway's certificate must have (default: the host of ADDRESS); implies --tls")
+	flags.BoolVar(&f.plaintext, "plaintext", false, "use plain TCP; on loopback only, unless --insecure-plaintext is given too")
+	flags.BoolVar(&f.insecure, "insecure-plaintext", false, "let --plaintext send the token readable across a network")
+	flags.BoolVar(&f.stay, "stay", false, "stay connected after the end of standard input, until interrupted")
+	return cmd
+}
+
+// check refuses flags that contradict each other.
+func (f *connectFlags) check(cmd *cobra.Command) error {
+	if f.tokenFile != "" {
+		for _, name := range []string{"issuer", "token-url", "client-id", "client-secret-file", "client-auth", "scope", "audience"} {
+			if cmd.Flags().Changed(name) {
+				return fmt.Errorf("--%s: not beside --token-file", name)
+			}
+		}
+	}
+	switch secured := f.tls || f.caFile != "" || f.serverName != ""; {
+	case f.plaintext && secured:
+		return errors.New("--plaintext: not beside --tls, --ca-file or --server-name")
+	case f.insecure && !f.plaintext:
+		return errors.New("--insecure-plaintext: only with --plaintext")
+	}
+	return nil
+}
+
+func (f *connectFlags) run(ctx context.Context, c *console, address string) error {
+	tlsConfig, err := f.tlsConfig(address)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	in := startInput(ctx, c.stdin)
+	tokens, err := f.tokens(ctx, c, in)
+	if err != nil {
+		return err
+	}
+	talk := &conversation{
+		console: c,
+		in:      in,
+		stay:    f.stay,
+		giveUp:  cancel,
+		plain:   tlsConfig == nil,
+	}
+	return talk.run(ctx, client.Config{
+		Address:           address,
+		TLS:               tlsConfig,
+		InsecurePlaintext: f.insecure,
+		Tokens:            tokens,
+	})
+}
+
+// tlsConfig returns nil for plain TCP.
+func (f *connectFlags) tlsConfig(address string) (*tls.Config, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: want host:port", address)
+	}
+	loopback := client.IsLoopback(host)
+	switch {
+	case f.plaintext && !loopback && !f.insecure:
+		return nil, fmt.Errorf("--plaintext: %s is not loopback, the token would cross the network readable; --insecure-plaintext allows it", address)
+	case f.plaintext, loopback && !f.tls && f.caFile == "" && f.serverName == "":
+		return nil, nil
+	}
+	config := &tls.Config{ServerName: cmp.Or(f.serverName, host), MinVersion: tls.VersionTLS12}
+	if f.caFile != "" {
+		pem, err := os.ReadFile(f.caFile)
+		if err != nil {
+			return nil, failed(fmt.Errorf("--ca-file: %w", err))
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, failed(fmt.Errorf("--ca-file: %s has no PEM certificate", f.caFile))
+		}
+	}
+	return config, nil
+}
+
+// tokens returns the token source; one that reads standard input takes its
+// first line.
+func (f *connectFlags) tokens(ctx context.Context, c *console, in *input) (client.TokenSource, error) {
+	switch f.tokenFile {
+	case "":
+		return f.credentials.source(c)
+	case "-":
+		select {
+		case line := <-in.lines:
+			if line = strings.TrimSpace(line); line == "" {
+				return nil, failed(errors.New("--token-file -: the first line of standard input has no token"))
+			}
+			return client.FixedToken(line), nil
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
+	return client.TokenFile(f.tokenFile), nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linegate/linegate/client"
+)
+
+// The exit statuses, of which those above 2 are sysexits.
+const (
+	exitOK      = 0
+	exitFailure = 1  // at run time
+	exitUsage   = 64 // wrong usage
+)
+
+// Run executes one command line and returns its exit status. A cancelled ctx
+// ends it cleanly. An error is one line on stderr.
+func Run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(&console{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr})
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, "linegatectl: "+plain(err))
+	if _, atRunTime := errors.AsType[*failure](err); atRunTime {
+		return exitFailure
+	}
+	return exitUsage
+}
+
+// console is what a command is given besides its flags.
+type console struct {
+	environ        []string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// variable returns the value of an environment variable, and whether it is set.
+func (c *console) variable(name string) (string, bool) {
+	for i := len(c.environ) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(c.environ[i], name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// failure is an error at run time; every other one is wrong usage.
+type failure struct{ err error }
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// failed makes an error one at run time, unless it is about the flags.
+func failed(err error) error {
+	if err == nil || errors.Is(err, client.ErrConfig) {
+		return err
+	}
+	return &failure{err}
+}
+
+// plain is an error as a person reads it, on one line.
+func plain(err error) string {
+	text := strings.TrimPrefix(err.Error(), client.ErrConfig.Error()+": ")
+	text = strings.TrimPrefix(text, "client: ")
+	return strings.ReplaceAll(text, "\n", "; ")
+}
+
+func newRoot(c *console) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "linegatectl",
+		Short: "Talk to a linegate gateway, get tokens and explain them",
+		Long: `linegatectl talks to a linegate gateway as a device would, gets tokens and
+explains them.
+
+Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q; linegatectl --help lists them", args[0])
+			}
+			return errors.New("a command is missing; linegatectl --help lists them")
+		},
+		RunE:          func(*cobra.Command, []string) error { return nil },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newConnect(c), newToken(c), newVersion(c))
+	return root
+}

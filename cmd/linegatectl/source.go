@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/linegate/linegate/client"
+)
+
+// The development issuer and its client; its secret is public.
+const (
+	devIssuer = "http://127.0.0.1:8880"
+	devClient = "dev-device"
+	devSecret = "dev-secret"
+)
+
+const secretVariable = "LINEGATECTL_CLIENT_SECRET"
+
+// credentialFlags say how to get a token with a client's own credentials.
+type credentialFlags struct {
+	issuer, tokenURL, clientID, secretFile, clientAuth, audience string
+	scopes                                                       []string
+}
+
+func (f *credentialFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.issuer, "issuer", devIssuer, "authorization server `URL`; its token endpoint is discovered (RFC 8414, OpenID Connect)")
+	flags.StringVar(&f.tokenURL, "token-url", "", "token endpoint `URL`, instead of discovery at --issuer")
+	flags.StringVar(&f.clientID, "client-id", devClient, "client `ID`")
+	flags.StringVar(&f.secretFile, "client-secret-file", "", "`file` whose first line is the client's secret")
+	flags.StringVar(&f.clientAuth, "client-auth", "basic", "how id and secret are sent: basic or post (RFC 6749 section 2.3.1)")
+	flags.StringSliceVar(&f.scopes, "scope", nil, "`scope` to ask for, repeated or comma-separated (default: what the server gives)")
+	flags.StringVar(&f.audience, "audience", "", "`audience` parameter that some servers want beside the scope")
+}
+
+const credentialHelp = `The client's secret comes from --client-secret-file or from the environment
+variable ` + secretVariable + `. With client ` + devClient + ` at an http issuer
+on loopback, the development issuer, neither is needed. Private certificate
+authorities of an issuer are taken from SSL_CERT_FILE.`
+
+// source returns the token source that the flags describe.
+func (f *credentialFlags) source(c *console) (client.TokenSource, error) {
+	if f.clientAuth != "basic" && f.clientAuth != "post" {
+		return nil, fmt.Errorf("--client-auth: %q is neither basic nor post", f.clientAuth)
+	}
+	secret, err := f.secret(c)
+	if err != nil {
+		return nil, err
+	}
+	params := url.Values{}
+	if f.audience != "" {
+		params.Set("audience", f.audience)
+	}
+	return client.NewClientCredentials(client.CredentialsConfig{
+		Issuer:       f.issuer,
+		TokenURL:     f.tokenURL,
+		ClientID:     f.clientID,
+		ClientSecret: secret,
+		Post:         f.clientAuth == "post",
+		Scopes:       f.scopes,
+		Params:       params,
+	})
+}
+
+func (f *credentialFlags) secret(c *console) (string, error) {
+	if f.secretFile != "" {
+		file, err := os.Open(f.secretFile)
+		if err != nil {
+			return "", failed(fmt.Errorf("--client-secret-file: %w", err))
+		}
+		defer file.Close()
+		line, err := firstLine(file)
+		if err != nil {
+			return "", failed(fmt.Errorf("--client-secret-file: %s: %w", f.secretFile, err))
+		}
+		return line, nil
+	}
+	if secret, ok := c.variable(secretVariable); ok {
+		return secret, nil
+	}
+	server, err := url.Parse(cmp.Or(f.tokenURL, f.issuer))
+	if err == nil && f.clientID == devClient && server.Scheme == "http" && client.IsLoopback(server.Hostname()) {
+		return devSecret, nil
+	}
+	return "", errors.New("no client secret: give --client-secret-file or " + secretVariable)
+}
+
+// maxFirstLine is more than any token or secret has.
+const maxFirstLine = 64 << 10
+
+// firstLine reads a line, without its end, that must not be empty.
+func firstLine(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, maxFirstLine)).ReadString('\n')
+	line = strings.TrimRight(line, "\r\n")
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return "", err
+	case line == "":
+		return "", errors.New("the first line is empty")
+	}
+	return line, nil
+}

@@ -52,11 +52,10 @@ free one. Once everything listens it prints where everything is.
 
 Ctrl-C ends it in order, a second one at once. Exit status: 0 after a clean stop,
 1 for a failure at run time, 64 for wrong usage.`,
-		Args:                  cobra.NoArgs,
-		SilenceErrors:         true,
-		SilenceUsage:          true,
-		DisableFlagsInUseLine: true,
-		CompletionOptions:     cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.NoArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(*cobra.Command, []string) error {
 			o.help = false
 			return o.check(level)
@@ -71,7 +70,8 @@ Ctrl-C ends it in order, a second one at once. Exit status: 0 after a clean stop
 	flags.StringVar(&o.issuerListen, "issuer-listen", defaultIssuer, "the issuer's `address` (HTTP)")
 	flags.DurationVar(&o.lifetime, "token-lifetime", devissuer.DefaultTokenLifetime, "how long a token is valid, whole seconds from 1s to 24h")
 	flags.StringVar(&o.algorithm, "algorithm", devissuer.DefaultAlgorithm, "`name` of the signing algorithm: "+strings.Join(mint.Algorithms, " "))
-	flags.DurationVar(&o.rotateEvery, "rotate-every", 0, "time between two rotations of the signing key, at least 1s and a 30th of --token-lifetime; 0: on request only")
+	flags.DurationVar(&o.rotateEvery, "rotate-every", 0,
+		fmt.Sprintf("time between two rotations of the signing key, at least 1s and a %dth of --token-lifetime; 0: on request only", devissuer.MaxRotations))
 	flags.StringVar(&level, "log-level", "info", "least `level` logged to standard error: debug info warn error")
 	command.SetArgs(args)
 	command.SetOut(stdout)
@@ -102,8 +102,8 @@ func (o *options) check(level string) error {
 		return fmt.Errorf("--token-lifetime %v: not in whole seconds from 1s to 24h", o.lifetime)
 	case !slices.Contains(mint.Algorithms, o.algorithm):
 		return fmt.Errorf("--algorithm %q: none of %s", o.algorithm, strings.Join(mint.Algorithms, " "))
-	case o.rotateEvery != 0 && (o.rotateEvery < time.Second || o.rotateEvery < o.lifetime/30):
-		return fmt.Errorf("--rotate-every %v: below 1s or a 30th of --token-lifetime %v", o.rotateEvery, o.lifetime)
+	case o.rotateEvery != 0 && (o.rotateEvery < time.Second || o.rotateEvery < o.lifetime/devissuer.MaxRotations):
+		return fmt.Errorf("--rotate-every %v: below 1s or a %dth of --token-lifetime %v", o.rotateEvery, devissuer.MaxRotations, o.lifetime)
 	}
 	switch level {
 	case "debug", "info", "warn", "error":

@@ -15,10 +15,12 @@ func TestPlaces(t *testing.T) {
 		want    string
 	}{
 		{
-			"default ports", places{
+			"default ports",
+			places{
 				issuer: "http://127.0.0.1:8880", gateway: "127.0.0.1:8885",
 				gatewayTLS: "127.0.0.1:8886", ops: "127.0.0.1:9885", ca: "/tmp/linegate-dev-1/ca.pem",
-			}, goRunControl,
+			},
+			goRunControl,
 			`linegate-dev: for development only, never for production.
 
   gateway   127.0.0.1:8885
@@ -37,9 +39,11 @@ Ctrl-C ends it.
 `,
 		},
 		{
-			"other ports, IPv6, a built binary, a directory with a space", places{
+			"other ports, IPv6, a built binary, a directory with a space",
+			places{
 				issuer: "http://[::1]:1", gateway: "[::1]:2", gatewayTLS: "[::1]:3", ops: "[::1]:4", ca: "/tmp/a b/ca.pem",
-			}, "./bin/linegatectl",
+			},
+			"./bin/linegatectl",
 			`linegate-dev: for development only, never for production.
 
   gateway   [::1]:2
@@ -58,7 +62,9 @@ Ctrl-C ends it.
 `,
 		},
 		{
-			"issuer only", places{issuer: "http://127.0.0.1:8880"}, goRunControl,
+			"issuer only",
+			places{issuer: "http://127.0.0.1:8880"},
+			goRunControl,
 			`linegate-dev: for development only, never for production.
 
   issuer    http://127.0.0.1:8880, client dev-device, secret dev-secret

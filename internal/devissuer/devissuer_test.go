@@ -8,8 +8,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/internal/devissuer"
+	"github.com/linegate/linegate/internal/mint"
 )
 
 // start serves an issuer on a port of 127.0.0.1; config lacks only its Issuer.
@@ -105,4 +108,23 @@ func (s *testServer) keyIDs() []string {
 		ids[i] = key.Kid
 	}
 	return ids
+}
+
+// verify checks a token as a gateway does that has just fetched the keys.
+func (s *testServer) verify(token string, now func() time.Time) error {
+	s.t.Helper()
+	keys, skipped, err := auth.ParseKeySet([]byte(s.do("GET", "/jwks", "").body))
+	if err != nil || len(skipped) > 0 {
+		s.t.Fatal(err, skipped)
+	}
+	verifier, err := auth.NewVerifier(auth.Config{Now: now, Issuers: []auth.IssuerConfig{{
+		Name: "dev", Issuer: s.url, Audience: []string{devissuer.DefaultAudience},
+		Algorithms: mint.Algorithms, RequiredScopes: []string{"line:connect"},
+		Keys: auth.StaticKeys(keys),
+	}}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, err = verifier.Verify(s.t.Context(), token)
+	return err
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/linegate/linegate/internal/mint"
 )
 
-// maxRetiring bounds how many keys are published beside the signing one and
-// its successor: rotation on request must not grow the key set for ever.
-const maxRetiring = 32
+// maxRetiring bounds how many keys are published beside the signing one and its
+// successor: rotation on request must not grow the key set for ever. The
+// timer alone does not reach it.
+const maxRetiring = MaxRotations + 2
 
 // errTooManyKeys is returned by rotate until the oldest key retires.
 var errTooManyKeys = errors.New("too many keys wait for the last token they signed to expire")

@@ -27,7 +27,7 @@ type Config struct {
 	Audience      string        // aud of all tokens; DefaultAudience
 	TokenLifetime time.Duration // whole seconds, 1 s to 24 h; DefaultTokenLifetime
 	Algorithm     string        // one of mint.Algorithms; DefaultAlgorithm
-	RotateEvery   time.Duration // at least 1 s and a 30th of TokenLifetime; 0: keys rotate on request only
+	RotateEvery   time.Duration // at least 1 s and TokenLifetime/MaxRotations; 0: keys rotate on request only
 	Clients       []Client      // DefaultClients()
 
 	Now func() time.Time // time.Now
@@ -40,6 +40,10 @@ const (
 	DefaultTokenLifetime = 5 * time.Minute
 	DefaultAlgorithm     = "ES256"
 )
+
+// MaxRotations is how often the timer may rotate in the life of a token: each
+// rotation leaves a key that is published until its tokens have expired.
+const MaxRotations = 30
 
 // Server is the authorization server. It is safe for concurrent use.
 type Server struct {
@@ -137,9 +141,9 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("devissuer: Algorithm %q is none of %q", c.Algorithm, mint.Algorithms)
 	case c.RotateEvery < 0 || c.RotateEvery > 0 && c.RotateEvery < time.Second:
 		return c, fmt.Errorf("devissuer: RotateEvery %v is below 1s", c.RotateEvery)
-	case c.RotateEvery > 0 && c.RotateEvery < c.TokenLifetime/(maxRetiring-2):
+	case c.RotateEvery > 0 && c.RotateEvery < c.TokenLifetime/MaxRotations:
 		return c, fmt.Errorf("devissuer: RotateEvery %v is below a %dth of TokenLifetime %v",
-			c.RotateEvery, maxRetiring-2, c.TokenLifetime)
+			c.RotateEvery, MaxRotations, c.TokenLifetime)
 	}
 	seen := map[string]bool{}
 	for _, client := range c.Clients {

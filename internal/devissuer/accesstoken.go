@@ -13,14 +13,13 @@ func (s *Server) issue(subject string, client Client, scopes []string) (tokenAns
 	key := s.keys.signer()
 	lifetime := int64(s.config.TokenLifetime / time.Second)
 	scope := strings.Join(scopes, " ")
-	id := rand.Text()
 	token, err := key.Token(nil, map[string]any{
 		"iss":       s.config.Issuer,
 		"sub":       subject,
 		"aud":       s.config.Audience,
 		"iat":       now.Unix(),
 		"exp":       now.Unix() + lifetime,
-		"jti":       id,
+		"jti":       rand.Text(),
 		"client_id": client.ID,
 		"scope":     scope,
 	})
@@ -28,6 +27,6 @@ func (s *Server) issue(subject string, client Client, scopes []string) (tokenAns
 		s.config.Log.Error("signing failed", "kid", key.ID, "error", err)
 		return tokenAnswer{}, &tokenError{Code: "server_error", Description: "signing failed"}
 	}
-	s.config.Log.Info("token issued", "sub", subject, "client_id", client.ID, "scope", scope, "jti", id, "kid", key.ID)
+	s.config.Log.Info("token issued", "sub", subject, "client_id", client.ID, "scope", scope, "kid", key.ID)
 	return tokenAnswer{AccessToken: token, TokenType: "Bearer", ExpiresIn: lifetime, Scope: scope}, nil
 }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/linegate/linegate/internal/config"
+)
+
+// fake is a gateway that says what is asked of it.
+type fake struct {
+	events            chan string // run, drain, reload <level>, abort
+	drained, aborted  chan struct{}
+	runErr, reloadErr error
+}
+
+func (f *fake) Run(ctx context.Context) error {
+	f.events <- "run"
+	if f.runErr != nil {
+		return f.runErr
+	}
+	<-ctx.Done()
+	f.events <- "drain"
+	select {
+	case <-f.drained:
+		return nil
+	case <-f.aborted:
+		return errors.New("aborted")
+	}
+}
+
+func (f *fake) Reload(c *config.Config) error {
+	f.events <- "reload " + c.Log.Level
+	return f.reloadErr
+}
+
+func (f *fake) Abort() {
+	f.events <- "abort"
+	close(f.aborted)
+}
+
+// serving is a program that runs serve with a fake.
+type serving struct {
+	*fake
+	t       *testing.T
+	signals chan<- os.Signal
+	log     *logRecords
+	status  chan int
+}
+
+func startServing(t *testing.T, args string, with *fake) *serving {
+	t.Helper()
+	f := with
+	f.events = make(chan string, 1)
+	f.drained, f.aborted = make(chan struct{}), make(chan struct{})
+	s := &serving{fake: f, t: t, log: &logRecords{came: make(chan string, 100)}, status: make(chan int, 1)}
+	p := &program{
+		environ: []string{"LINEGATE_PORT=tcp://192.0.2.1:8885"}, stdout: &bytes.Buffer{}, stderr: s.log,
+		notify: func(signals chan<- os.Signal) { s.signals = signals },
+		open:   func(*config.Config, *slog.Logger, *slog.LevelVar) (gateway, error) { return f, nil },
+	}
+	go func() { s.status <- p.run(t.Context(), strings.Fields(args)) }()
+	s.wantEvent("run")
+	s.log.want(t, "WARN LINEGATE_PORT: no key has this variable; ignored (lists are set by file or flags)")
+	return s
+}
+
+func (s *serving) wantEvent(want string) {
+	s.t.Helper()
+	if got := <-s.events; got != want {
+		s.t.Fatalf("gateway: %s, want %s", got, want)
+	}
+}
+
+func (s *serving) wantStatus(want int) {
+	s.t.Helper()
+	if got := <-s.status; got != want {
+		s.t.Errorf("exit status %d, want %d", got, want)
+	}
+}
+
+// logRecords takes standard error, and hands out its lines as "LEVEL message
+// error".
+type logRecords struct {
+	came chan string
+}
+
+func (l *logRecords) Write(b []byte) (int, error) {
+	var record struct{ Level, Msg, Error, Signal string }
+	if json.Unmarshal(b, &record) == nil {
+		l.came <- strings.TrimSpace(strings.Join([]string{record.Level, record.Msg, record.Error + record.Signal}, " "))
+	} else {
+		l.came <- strings.TrimSpace(string(b))
+	}
+	return len(b), nil
+}
+
+func (l *logRecords) want(t *testing.T, want string) {
+	t.Helper()
+	if got := <-l.came; got != want {
+		t.Fatalf("standard error: %s\nwant: %s", got, want)
+	}
+}
+
+func TestASignalDrains(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			s := startServing(t, "serve"+issuerFlags, &fake{})
+			s.signals <- sig
+			s.wantEvent("drain")
+			s.log.want(t, "INFO draining "+sig.String())
+			close(s.drained)
+			s.wantStatus(exitOK)
+		})
+	}
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	s := startServing(t, "serve"+issuerFlags, &fake{})
+	s.signals <- syscall.SIGINT
+	s.wantEvent("drain")
+	s.log.want(t, "INFO draining interrupt")
+	s.signals <- syscall.SIGHUP // nothing to reload for
+	s.log.want(t, "WARN not reloaded: draining")
+	s.signals <- syscall.SIGTERM
+	s.wantEvent("abort")
+	s.log.want(t, "linegate: ended at once by a second signal")
+	s.wantStatus(exitFailed)
+}
+
+func TestSIGHUPReloads(t *testing.T) {
+	inDir(t, goodFile)
+	s := startServing(t, "serve --config linegate.yaml", &fake{})
+
+	rewrite(t, goodFile+"log: {level: warn}\n")
+	s.signals <- syscall.SIGHUP
+	s.wantEvent("reload warn")
+	s.log.want(t, "INFO configuration reloaded")
+
+	// A bad file does not reach the gateway, and serving goes on.
+	rewrite(t, goodFile+"log: {level: loud}\n")
+	s.signals <- syscall.SIGHUP
+	s.log.want(t, `ERROR configuration not reloaded linegate.yaml:5: log.level: want one of debug, info, warn, error, got "loud"`)
+
+	// The warning of the start does not come again; a new one does.
+	rewrite(t, goodFile+"drain: {delay: 10s}\n")
+	s.signals <- syscall.SIGHUP
+	s.wantEvent("reload info")
+	s.log.want(t, "WARN linegate.yaml:5: drain.timeout: a stop takes up to 35s with drain.delay; the platform's grace must be longer")
+	s.log.want(t, "INFO configuration reloaded")
+
+	s.signals <- syscall.SIGTERM
+	s.wantEvent("drain")
+	close(s.drained)
+	s.wantStatus(exitOK)
+}
+
+func TestAGatewayThatRefusesAReload(t *testing.T) {
+	s := startServing(t, "serve"+issuerFlags, &fake{reloadErr: errors.New("issuers[0]: no")})
+	s.signals <- syscall.SIGHUP
+	s.wantEvent("reload info")
+	s.log.want(t, "ERROR configuration not reloaded issuers[0]: no")
+	s.signals <- syscall.SIGTERM
+	s.wantEvent("drain")
+	close(s.drained)
+	s.wantStatus(exitOK)
+}
+
+func TestAGatewayThatFails(t *testing.T) {
+	s := startServing(t, "serve"+issuerFlags, &fake{runErr: errors.New("the listener broke")})
+	s.log.want(t, "linegate: the listener broke")
+	s.wantStatus(exitFailed)
+}
+
+func TestAGatewayThatCannotStart(t *testing.T) {
+	var stderr bytes.Buffer
+	p := &program{
+		stdout: &stderr, stderr: &stderr, notify: func(chan<- os.Signal) {},
+		open: func(*config.Config, *slog.Logger, *slog.LevelVar) (gateway, error) {
+			return nil, errors.New("listen[0].address: address already in use")
+		},
+	}
+	if status := p.run(t.Context(), strings.Fields("serve"+issuerFlags)); status != exitFailed {
+		t.Errorf("exit status %d", status)
+	}
+	if got, want := stderr.String(), "linegate: listen[0].address: address already in use\n"; got != want {
+		t.Errorf("\ngot  %swant %s", got, want)
+	}
+}

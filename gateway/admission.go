@@ -56,6 +56,13 @@ func (g *Gateway) SetLimits(l Limits) {
 	g.limits = l
 }
 
+// Limits returns the limits in force, defaults filled in.
+func (g *Gateway) Limits() Limits {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limits
+}
+
 // admit counts a connection, tracks it before its goroutine starts, so that
 // neither Shutdown nor a limit misses it, and has it served or sent away.
 func (g *Gateway) admit(l *Listener, nc net.Conn) {

@@ -24,11 +24,11 @@ type TLSConfig struct {
 // TLS is a listener's TLS, version 1.2 or later, whose files can change while
 // it is in use. Connections that are there keep what they were made with.
 type TLS struct {
-	cfg     TLSConfig
 	current atomic.Pointer[tls.Config]
 
 	mu     sync.Mutex
-	loaded [][]byte // the files' content as last tried
+	cfg    TLSConfig
+	loaded [][]byte // the files' content behind current
 }
 
 // NewTLS loads the files.
@@ -69,6 +69,17 @@ func (t *TLS) Reload() (changed bool, err error) {
 	return true, nil
 }
 
+// Use takes over what other has loaded, unless it is what is in use already.
+func (t *TLS) Use(other *TLS) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cfg == other.cfg && equal(t.loaded, other.loaded) {
+		return
+	}
+	t.cfg, t.loaded = other.cfg, other.loaded
+	t.current.Store(other.Config())
+}
+
 // Watch reloads the files when they change, looking every interval, until ctx
 // is done.
 func (t *TLS) Watch(ctx context.Context, interval time.Duration, log *slog.Logger) {
@@ -85,8 +96,7 @@ func (t *TLS) Watch(ctx context.Context, interval time.Duration, log *slog.Logge
 		case err == nil:
 			failed = ""
 			if changed {
-				log.Info("certificate reloaded", slog.String("file", t.cfg.CertFile),
-					slog.Time("not_after", t.NotAfter()))
+				log.Info("certificate reloaded", slog.Time("not_after", t.NotAfter()))
 			}
 		case err.Error() != failed: // once a fault, not once a look
 			failed = err.Error()

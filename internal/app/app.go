@@ -1,0 +1,238 @@
+// Package app wires the gateway together from its configuration: issuers,
+// sessions, listeners and the operator's HTTP. It is shared by the programs
+// that run a gateway, and holds no logic of its own beyond who is made when,
+// and who ends when.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/linegate/linegate/gateway"
+	"github.com/linegate/linegate/internal/config"
+	"github.com/linegate/linegate/internal/ops"
+	"github.com/linegate/linegate/session"
+)
+
+// Options are what a program brings besides the configuration.
+type Options struct {
+	Log      *slog.Logger
+	LogLevel *slog.LevelVar // moved when a reload changes log.level
+	Version  string         // for linegate_build_info
+}
+
+// App is a gateway with its sockets bound.
+type App struct {
+	log      *slog.Logger
+	logLevel *slog.LevelVar
+	metrics  *metrics
+
+	issuers   *issuers
+	sessions  *session.Server
+	gateway   *gateway.Gateway
+	listeners []*gateway.Listener
+	ops       *http.Server
+	opsSocket net.Listener
+
+	mu        sync.Mutex
+	cfg       *config.Config // in force
+	listening atomic.Bool
+	draining  atomic.Bool
+	aborted   chan struct{}
+	abort     sync.Once
+}
+
+// New makes an App from a valid configuration and binds its sockets. An error
+// names the key at fault.
+func New(cfg *config.Config, o Options) (_ *App, err error) {
+	registry := prometheus.NewRegistry()
+	names := issuerNames(cfg)
+	a := &App{
+		cfg: cfg, log: o.Log, logLevel: o.LogLevel,
+		metrics: newMetrics(registry, o.Version, names),
+		aborted: make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			a.closeSockets()
+		}
+	}()
+	if a.issuers, err = newIssuers(cfg, a.metrics.auth, o.Log); err != nil {
+		return nil, err
+	}
+	a.sessions, err = session.NewServer(session.Config{
+		Authenticator: a.issuers.verifier,
+		Rules:         rules(cfg),
+		Metrics:       a.metrics.session,
+		Log:           o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.gateway, err = gateway.New(gateway.Config{
+		Handler: func(nc net.Conn, authenticated func()) gateway.Conn {
+			return a.sessions.New(nc, authenticated)
+		},
+		HandshakeTimeout: cfg.Session.HandshakeTimeout,
+		WriteTimeout:     cfg.Session.WriteTimeout,
+		Limits:           limits(cfg),
+		Metrics:          a.metrics.gateway,
+		Log:              o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.issuers.boundWaiting(a.gateway.Limits().Unauthenticated)
+	if err := a.listen(); err != nil {
+		return nil, err
+	}
+	if a.opsSocket, err = net.Listen("tcp", cfg.Ops.Address); err != nil {
+		return nil, fmt.Errorf("ops.address: %w", err)
+	}
+	a.ops = ops.NewServer(ops.New(ops.Options{
+		Gatherer: registry, Health: a.health, Pprof: cfg.Ops.Pprof,
+	}), o.Log)
+	return a, nil
+}
+
+// listen binds the listeners' sockets.
+func (a *App) listen() error {
+	// Keep-alives are the protocol's: a client that says nothing for
+	// idle_timeout is dropped.
+	socket := net.ListenConfig{KeepAlive: -1}
+	for i, l := range a.cfg.Listen {
+		var secure *gateway.TLS
+		if l.TLS != nil {
+			var err error
+			if secure, err = gateway.NewTLS(tlsConfig(l.TLS)); err != nil {
+				return fmt.Errorf("listen[%d].tls: %w", i, err)
+			}
+		}
+		bound, err := socket.Listen(context.Background(), "tcp", l.Address)
+		if err != nil {
+			return fmt.Errorf("listen[%d].address: %w", i, err)
+		}
+		a.listeners = append(a.listeners, &gateway.Listener{Listener: bound, Name: l.Name, TLS: secure})
+	}
+	return nil
+}
+
+func (a *App) closeSockets() {
+	for _, l := range a.listeners {
+		l.Close()
+	}
+	if a.opsSocket != nil {
+		a.opsSocket.Close()
+	}
+}
+
+// Addr returns the address that the listener of this name is bound to, nil
+// when there is none.
+func (a *App) Addr(listener string) net.Addr {
+	for _, l := range a.listeners {
+		if l.Name == listener {
+			return l.Addr()
+		}
+	}
+	return nil
+}
+
+// OpsAddr returns the address that the operator's HTTP is bound to.
+func (a *App) OpsAddr() net.Addr { return a.opsSocket.Addr() }
+
+// Run serves until ctx is done, then drains, and returns nil after a clean
+// stop. It may be called once.
+func (a *App) Run(ctx context.Context) error {
+	var background sync.WaitGroup
+	defer background.Wait()
+	work, stop := context.WithCancel(context.Background())
+	defer stop()
+	background.Go(func() { a.issuers.run(work) })
+	background.Go(func() { a.sessions.Run(work) })
+	failed := make(chan error, len(a.listeners)+1)
+	for _, l := range a.listeners {
+		if l.TLS != nil {
+			background.Go(func() { l.TLS.Watch(work, certificateInterval, a.log) })
+		}
+		background.Go(func() {
+			if err := a.gateway.Serve(l); !errors.Is(err, gateway.ErrClosed) {
+				failed <- fmt.Errorf("listener %s: %w", l.Name, err)
+			}
+		})
+		a.log.Info("listening", slog.String("listener", l.Name), slog.String("address", l.Addr().String()),
+			slog.Bool("tls", l.TLS != nil))
+	}
+	background.Go(func() {
+		if err := a.ops.Serve(a.opsSocket); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("ops: %w", err)
+		}
+	})
+	a.log.Info("operator's HTTP", slog.String("address", a.opsSocket.Addr().String()))
+	a.listening.Store(true)
+
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	case <-a.aborted:
+	}
+	a.drain()
+	a.ops.Close()
+	return err
+}
+
+// certificateInterval is how often the certificates' files are looked at.
+const certificateInterval = 5 * time.Second
+
+// drain ends the gateway in order: not ready at once, then no more accepting,
+// then the sessions end one after another.
+func (a *App) drain() {
+	a.draining.Store(true)
+	a.metrics.draining.Set(1)
+	a.mu.Lock()
+	delay, window := a.cfg.Drain.Delay, a.cfg.Drain.Timeout
+	a.mu.Unlock()
+	select {
+	case <-time.After(delay):
+	case <-a.aborted:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), window+drainSlack)
+	defer cancel()
+	go func() {
+		select {
+		case <-a.aborted:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	start := time.Now()
+	if err := a.gateway.Shutdown(ctx, window); err != nil {
+		a.log.Warn("connections closed at the end of the drain")
+		return
+	}
+	a.log.Info("drained", slog.Duration("duration", time.Since(start)))
+}
+
+// drainSlack is what the last closes may take beyond the window.
+const drainSlack = 500 * time.Millisecond
+
+// Abort ends everything at once; Run then returns.
+func (a *App) Abort() { a.abort.Do(func() { close(a.aborted) }) }
+
+// health is what readiness depends on.
+func (a *App) health() ops.Health {
+	return ops.Health{
+		Listening: a.listening.Load(),
+		Draining:  a.draining.Load(),
+		Issuers:   a.issuers.health(),
+	}
+}

@@ -1,0 +1,35 @@
+package app
+
+import (
+	"crypto/tls"
+
+	"github.com/linegate/linegate/gateway"
+	"github.com/linegate/linegate/internal/config"
+	"github.com/linegate/linegate/session"
+)
+
+// What the rooms know of the configuration.
+
+func rules(cfg *config.Config) session.Rules {
+	s := cfg.Session
+	return session.Rules{
+		AuthTimeout: s.AuthTimeout, IdleTimeout: s.IdleTimeout,
+		ReauthNotice: s.ReauthNotice, WriteTimeout: s.WriteTimeout,
+		MaxAuthLine: int(s.MaxAuthLine), MaxLine: int(s.MaxLine), MaxOutbound: int(s.MaxOutbound),
+	}
+}
+
+func limits(cfg *config.Config) gateway.Limits {
+	return gateway.Limits{Connections: cfg.Limits.Connections, Unauthenticated: cfg.Limits.Unauthenticated}
+}
+
+func tlsConfig(t *config.TLS) gateway.TLSConfig {
+	c := gateway.TLSConfig{CertFile: t.Cert, KeyFile: t.Key, ClientCAFile: t.ClientCA}
+	if t.ClientCA != "" {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+		if t.ClientAuth == "optional" {
+			c.ClientAuth = tls.VerifyClientCertIfGiven
+		}
+	}
+	return c
+}

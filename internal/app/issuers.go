@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/config"
+	"github.com/linegate/linegate/internal/ops"
+)
+
+// issuers are the configured issuers, with the goroutine of each that fetches
+// its keys.
+type issuers struct {
+	verifier *auth.Verifier
+	metrics  *auth.Metrics
+	log      *slog.Logger
+	waiting  *auth.WaitLimit
+
+	mu      sync.Mutex
+	sources []*source
+	ctx     context.Context // of the fetching; nil before run
+	running sync.WaitGroup
+}
+
+// source is an issuer's configuration with its keys.
+type source struct {
+	cfg  config.Issuer
+	keys *auth.Remote
+	stop context.CancelFunc // of its fetching; nil before it runs
+}
+
+func newIssuers(cfg *config.Config, metrics *auth.Metrics, log *slog.Logger) (*issuers, error) {
+	is := &issuers{metrics: metrics, log: log, waiting: auth.NewWaitLimit(1)}
+	var err error
+	if is.sources, err = is.prepare(cfg.Issuers); err != nil {
+		return nil, err
+	}
+	is.verifier, err = auth.NewVerifier(auth.Config{Issuers: verifierConfigs(is.sources)})
+	return is, err
+}
+
+// prepare makes the sources of a configuration, those of the issuers whose
+// keys come from where they came before with the keys that are there.
+func (is *issuers) prepare(configs []config.Issuer) ([]*source, error) {
+	var sources []*source
+	for i, cfg := range configs {
+		next := &source{cfg: cfg}
+		for _, old := range is.sources {
+			if sameKeys(old.cfg, cfg) {
+				next.keys, next.stop = old.keys, old.stop
+			}
+		}
+		if next.keys == nil {
+			var err error
+			if next.keys, err = auth.NewRemote(is.remoteConfig(cfg)); err != nil {
+				return nil, fmt.Errorf("issuers[%d]: %w", i, err)
+			}
+		}
+		sources = append(sources, next)
+	}
+	return sources, nil
+}
+
+// sameKeys tells whether two configurations fetch the same keys the same way.
+func sameKeys(a, b config.Issuer) bool {
+	return a.Name == b.Name && a.Issuer == b.Issuer && a.JWKSURI == b.JWKSURI &&
+		a.InsecureHTTP == b.InsecureHTTP && reflect.DeepEqual(a.JWKS, b.JWKS)
+}
+
+func (is *issuers) remoteConfig(cfg config.Issuer) auth.RemoteConfig {
+	return auth.RemoteConfig{
+		Name: cfg.Name, Issuer: cfg.Issuer, JWKSURI: cfg.JWKSURI,
+		RefreshInterval: cfg.JWKS.RefreshInterval,
+		Cooldown:        cfg.JWKS.Cooldown,
+		MaxStale:        cfg.JWKS.MaxStale,
+		Timeout:         cfg.JWKS.Timeout,
+		CAFile:          cfg.JWKS.CAFile,
+		InsecureHTTP:    cfg.InsecureHTTP,
+		Waiting:         is.waiting,
+		Metrics:         is.metrics,
+		Log:             is.log,
+	}
+}
+
+func verifierConfigs(sources []*source) []auth.IssuerConfig {
+	var configs []auth.IssuerConfig
+	for _, s := range sources {
+		c := s.cfg
+		configs = append(configs, auth.IssuerConfig{
+			Name: c.Name, Issuer: c.Issuer,
+			Audience: c.Audience, AudienceClaim: c.AudienceClaim,
+			Algorithms: c.Algorithms, TokenTypes: c.TokenTypes,
+			RequiredClaims: c.RequiredClaims,
+			RequiredScopes: c.RequiredScopes, ScopeClaims: c.ScopeClaims,
+			SubjectClaim: c.SubjectClaim, ClientIDClaims: c.ClientIDClaims, TokenIDClaims: c.TokenIDClaims,
+			Leeway: c.Leeway, MaxLifetime: c.MaxLifetime,
+			Keys: s.keys,
+		})
+	}
+	return configs
+}
+
+// boundWaiting lets at most an eighth of the strangers wait for keys at once.
+func (is *issuers) boundWaiting(unauthenticated int) { is.waiting.Set(max(1, unauthenticated/8)) }
+
+// run fetches keys until ctx is done.
+func (is *issuers) run(ctx context.Context) {
+	is.mu.Lock()
+	is.ctx = ctx
+	is.start()
+	is.mu.Unlock()
+	<-ctx.Done()
+	is.running.Wait()
+}
+
+// start starts the fetching of those sources that have none yet. mu is held.
+func (is *issuers) start() {
+	if is.ctx == nil || is.ctx.Err() != nil {
+		return
+	}
+	for _, s := range is.sources {
+		if s.stop == nil {
+			ctx, stop := context.WithCancel(is.ctx)
+			s.stop = stop
+			is.running.Go(func() { s.keys.Run(ctx) })
+		}
+	}
+}
+
+// use puts prepared sources into force.
+func (is *issuers) use(sources []*source) error {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	if err := is.verifier.SetIssuers(verifierConfigs(sources)); err != nil {
+		return err
+	}
+	kept := map[*auth.Remote]bool{}
+	for _, s := range sources {
+		kept[s.keys] = true
+	}
+	for _, old := range is.sources {
+		if !kept[old.keys] && old.stop != nil {
+			old.stop()
+		}
+	}
+	is.sources = sources
+	is.start()
+	return nil
+}
+
+// health is what readiness asks of the issuers.
+func (is *issuers) health() []ops.Issuer {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	var all []ops.Issuer
+	for _, s := range is.sources {
+		status := s.keys.Status()
+		h := ops.Issuer{Name: s.cfg.Name, Required: s.cfg.Required, Keys: status.Keys}
+		switch {
+		case status.Err != nil:
+			h.Reason = status.Err.Error()
+		case status.Keys == 0:
+			h.Reason = "not fetched yet"
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+func issuerNames(cfg *config.Config) []string {
+	var names []string
+	for _, i := range cfg.Issuers {
+		names = append(names, i.Name)
+	}
+	return names
+}

@@ -1,0 +1,117 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+
+	"github.com/linegate/linegate/gateway"
+	"github.com/linegate/linegate/internal/config"
+)
+
+// Reload puts another configuration into force, all or nothing: what can fail
+// is tried before anything changes. Keys that need a restart are named in the
+// log and left as they were.
+func (a *App) Reload(next *config.Config) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.reload(next)
+	if err != nil {
+		a.metrics.reloadOK.Set(0)
+		return err
+	}
+	a.metrics.reloadOK.Set(1)
+	a.metrics.lastReloadAt.SetToCurrentTime()
+	return nil
+}
+
+// ReloadFailed records that another configuration could not even be read.
+func (a *App) ReloadFailed() { a.metrics.reloadOK.Set(0) }
+
+func (a *App) reload(next *config.Config) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(next.Log.Level)); err != nil {
+		return fmt.Errorf("log.level: %w", err)
+	}
+	certificates, err := a.loadCertificates(next)
+	if err != nil {
+		return err
+	}
+	sources, err := a.issuers.prepare(next.Issuers)
+	if err != nil {
+		return err
+	}
+	// The series first: nothing may be counted for an issuer without them.
+	a.metrics.setIssuers(issuerNames(next))
+	if err := a.issuers.use(sources); err != nil {
+		a.metrics.setIssuers(issuerNames(a.cfg))
+		return err
+	}
+	for l, loaded := range certificates {
+		l.TLS.Use(loaded)
+	}
+	a.gateway.SetLimits(limits(next))
+	a.issuers.boundWaiting(a.gateway.Limits().Unauthenticated)
+	a.sessions.SetRules(rules(next))
+	a.logLevel.Set(level)
+	a.keepWhatNeedsRestart(next)
+	a.cfg = next
+	return nil
+}
+
+// loadCertificates loads the files of the listeners that are there and stay.
+func (a *App) loadCertificates(next *config.Config) (map[*gateway.Listener]*gateway.TLS, error) {
+	loaded := make(map[*gateway.Listener]*gateway.TLS)
+	for i, cfg := range next.Listen {
+		for _, l := range a.listeners {
+			if l.Name != cfg.Name || l.TLS == nil || cfg.TLS == nil {
+				continue
+			}
+			secure, err := gateway.NewTLS(tlsConfig(cfg.TLS))
+			if err != nil {
+				return nil, fmt.Errorf("listen[%d].tls: %w", i, err)
+			}
+			loaded[l] = secure
+		}
+	}
+	return loaded, nil
+}
+
+// keepWhatNeedsRestart names the keys of next that cannot change while the
+// process runs, and puts the old values back.
+func (a *App) keepWhatNeedsRestart(next *config.Config) {
+	keep := func(key string, current, changed any) {
+		now, then := reflect.ValueOf(current).Elem(), reflect.ValueOf(changed).Elem()
+		if !reflect.DeepEqual(now.Interface(), then.Interface()) {
+			a.log.Warn("a changed key needs a restart", slog.String("key", key))
+			then.Set(now)
+		}
+	}
+	if !sameSockets(a.cfg.Listen, next.Listen) {
+		keep("listen", &a.cfg.Listen, &next.Listen)
+	}
+	keep("ops", &a.cfg.Ops, &next.Ops)
+	keep("backend", &a.cfg.Backend, &next.Backend)
+	keep("log.format", &a.cfg.Log.Format, &next.Log.Format)
+	keep("session.handshake_timeout", &a.cfg.Session.HandshakeTimeout, &next.Session.HandshakeTimeout)
+	keep("session.write_timeout", &a.cfg.Session.WriteTimeout, &next.Session.WriteTimeout)
+}
+
+// sameSockets tells whether two lists of listeners differ in their
+// certificates' files at most.
+func sameSockets(a, b []config.Listener) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		x, y := a[i], b[i]
+		if (x.TLS == nil) != (y.TLS == nil) {
+			return false
+		}
+		x.TLS, y.TLS = nil, nil
+		if !reflect.DeepEqual(x, y) {
+			return false
+		}
+	}
+	return true
+}

@@ -49,7 +49,9 @@ that end, it is not tried again: the status is 1.
 
 Connections are encrypted with TLS (1.2 or later) unless ADDRESS is loopback.
 
-The token comes from --token-file, or by client credentials. ` + credentialHelp,
+The token comes from --token-file, or by client credentials.
+
+` + credentialHelp,
 		Example: `  linegatectl connect
   linegatectl connect --ca-file ca.pem 127.0.0.1:8886
   linegatectl connect --token-file /run/device/token gateway.example.com:8886

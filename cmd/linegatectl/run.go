@@ -17,6 +17,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1  // at run time
 	exitUsage   = 64 // wrong usage
+	exitConfig  = 78 // wrong configuration, in the gateway's file
 )
 
 // Run executes one command line and returns its exit status. A cancelled ctx
@@ -32,6 +33,9 @@ func Run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		return exitOK
 	}
 	fmt.Fprintln(stderr, "linegatectl: "+plain(err))
+	if _, inFile := errors.AsType[*badConfig](err); inFile {
+		return exitConfig
+	}
 	if _, atRunTime := errors.AsType[*failure](err); atRunTime {
 		return exitFailure
 	}
@@ -83,7 +87,8 @@ func newRoot(c *console) *cobra.Command {
 		Long: `linegatectl talks to a linegate gateway as a device would, gets tokens and
 explains them.
 
-Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage.`,
+Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage,
+78 for a wrong configuration file.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q; linegatectl --help lists them", args[0])

@@ -17,7 +17,9 @@ prints it on standard output, and nothing else: it is for scripts.
   { printf 'AUTH %s\n' "$(linegatectl token)"; cat; } | nc 127.0.0.1 8885
 
 Whoever has the token can connect with it until it expires: keep it out of
-files, logs and argument lists. ` + "\n\n" + credentialHelp,
+files, logs and argument lists.
+
+` + credentialHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			source, err := credentials.source(c)
@@ -33,5 +35,6 @@ files, logs and argument lists. ` + "\n\n" + credentialHelp,
 		},
 	}
 	credentials.add(cmd.Flags())
+	cmd.AddCommand(newInspect(c))
 	return cmd
 }

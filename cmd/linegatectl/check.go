@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/config"
+)
+
+// checkFlags say against which issuers a token is checked. They are those of
+// linegate serve.
+type checkFlags struct {
+	config                   string
+	issuer, jwksURI          string
+	audience, scopes, tokens []string
+}
+
+// issuerFlags are the names of those that describe one issuer without a file.
+var issuerFlags = []string{"issuer", "jwks-uri", "audience", "scope", "token-type"}
+
+func (f *checkFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.config, "config", "", "the gateway's configuration `file`, for its issuers")
+	flags.StringVar(&f.issuer, "issuer", "", "issuer `URL`, as tokens have it in iss")
+	flags.StringVar(&f.jwksURI, "jwks-uri", "", "key set `URL`, instead of discovery at --issuer")
+	flags.StringSliceVar(&f.audience, "audience", nil, "`audience` of which the token must have one, repeated or comma-separated")
+	flags.StringSliceVar(&f.scopes, "scope", nil, "`scope` that the token must have, repeated or comma-separated")
+	flags.StringSliceVar(&f.tokens, "token-type", nil, "accepted `type` in the header: at+jwt (default), JWT, none")
+}
+
+// load returns nil when no issuer is given.
+func (f *checkFlags) load(flags *pflag.FlagSet) (*check, error) {
+	given := map[string][]string{}
+	for _, name := range issuerFlags {
+		if flag := flags.Lookup(name); flag.Changed {
+			given[name] = []string{flag.Value.String()}
+			if list, ok := flag.Value.(pflag.SliceValue); ok {
+				given[name] = list.GetSlice()
+			}
+		}
+	}
+	if f.config == "" && len(given) == 0 {
+		return nil, nil
+	}
+	loaded, _, err := config.Load(config.Options{Path: f.config, Flags: given})
+	switch {
+	case err != nil && f.config != "":
+		return nil, &badConfig{err}
+	case err != nil:
+		return nil, err
+	}
+	return &check{loaded.Issuers}, nil
+}
+
+// badConfig is an error about the gateway's configuration file.
+type badConfig struct{ err error }
+
+func (b *badConfig) Error() string { return b.err.Error() }
+func (b *badConfig) Unwrap() error { return b.err }
+
+// check is the gateway's judgement of a token.
+type check struct {
+	issuers []config.Issuer
+}
+
+// checkTimeout bounds it all: discovery and two fetches of keys, one of them
+// begun before the token was looked at.
+const checkTimeout = 30 * time.Second
+
+// run tells that the token is accepted and as whom, or fails with the check
+// that refuses it.
+func (c *check) run(ctx context.Context, w io.Writer, token string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	named := issuerOf(token)
+	var configs []auth.IssuerConfig
+	for _, issuer := range c.issuers {
+		keys, err := keysOf(issuer)
+		if err != nil {
+			return err
+		}
+		if issuer.Issuer == named {
+			go keys.Run(ctx)
+			fmt.Fprintln(w, "\n"+terms(issuer))
+		}
+		configs = append(configs, issuerConfig(issuer, keys))
+	}
+	verifier, err := auth.NewVerifier(auth.Config{Issuers: configs})
+	if err != nil {
+		return err
+	}
+	identity, err := verifier.Verify(ctx, token)
+	if err != nil {
+		return errors.New("refused: " + strings.TrimPrefix(err.Error(), "auth: "))
+	}
+	carries := min(time.Until(identity.Expires), identity.MaxLifetime).Round(time.Second)
+	_, err = fmt.Fprintf(w, "accepted: a session as %s with scopes %s, for at most %v\n",
+		brief(identity.Subject, true), brief(strings.Join(identity.Scopes, " "), true), carries)
+	return err
+}
+
+// issuerOf reads iss without checking anything: it only says whose keys to
+// fetch.
+func issuerOf(token string) string {
+	_, claims, err := decode(token)
+	if err != nil {
+		return ""
+	}
+	iss, _ := claims["iss"].(string)
+	return iss
+}
+
+// terms says what an issuer's tokens are held to.
+func terms(i config.Issuer) string {
+	scopes := strings.Join(i.RequiredScopes, " ")
+	if scopes == "" {
+		scopes = "any"
+	}
+	return fmt.Sprintf("checked by issuer %s: %s %s; typ %s; alg %s; scopes %s", i.Name, i.AudienceClaim,
+		strings.Join(i.Audience, " or "), strings.Join(i.TokenTypes, " or "), strings.Join(i.Algorithms, " or "), scopes)
+}
+
+// keysOf returns the issuer's key set, fetched as the gateway does, but without
+// its patience: a person waits, once.
+func keysOf(i config.Issuer) (*auth.Remote, error) {
+	return auth.NewRemote(auth.RemoteConfig{
+		Name:         i.Name,
+		Issuer:       i.Issuer,
+		JWKSURI:      i.JWKSURI,
+		Cooldown:     time.Millisecond,
+		Timeout:      i.JWKS.Timeout,
+		CAFile:       i.JWKS.CAFile,
+		InsecureHTTP: i.InsecureHTTP,
+	})
+}
+
+func issuerConfig(i config.Issuer, keys auth.KeySource) auth.IssuerConfig {
+	return auth.IssuerConfig{
+		Name:           i.Name,
+		Issuer:         i.Issuer,
+		Audience:       i.Audience,
+		AudienceClaim:  i.AudienceClaim,
+		Algorithms:     i.Algorithms,
+		TokenTypes:     i.TokenTypes,
+		RequiredClaims: i.RequiredClaims,
+		RequiredScopes: i.RequiredScopes,
+		ScopeClaims:    i.ScopeClaims,
+		SubjectClaim:   i.SubjectClaim,
+		ClientIDClaims: i.ClientIDClaims,
+		TokenIDClaims:  i.TokenIDClaims,
+		Leeway:         i.Leeway,
+		MaxLifetime:    i.MaxLifetime,
+		Keys:           keys,
+	}
+}

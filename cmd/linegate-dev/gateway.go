@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 
+	"github.com/linegate/linegate/internal/app"
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/devissuer"
 )
@@ -24,6 +26,19 @@ const (
 	plainListener = "plain"
 	tlsListener   = "tls"
 )
+
+// newGateway binds the gateway's sockets. An error names the flag at fault.
+func newGateway(o options, issuerURL string, files *tlsFiles, log *slog.Logger, level *slog.LevelVar) (gateway, error) {
+	c := gatewayConfig(o, issuerURL, files)
+	if _, err := c.Validate(); err != nil {
+		return nil, err
+	}
+	a, err := app.New(c, app.Options{Log: log, LogLevel: level, Version: cmp.Or(version, "devel")})
+	if err != nil {
+		return nil, o.flagAtFault(err)
+	}
+	return a, nil
+}
 
 // gatewayConfig is the configuration that makes the gateway trust the issuer
 // at issuerURL and nobody else.
@@ -74,8 +89,4 @@ func (o options) flagAtFault(err error) error {
 		}
 	}
 	return err
-}
-
-func newGateway(options, string, *tlsFiles, *slog.Logger, *slog.LevelVar) (gateway, error) {
-	return nil, errors.New("the gateway is not wired yet; use --issuer-only")
 }

@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// version is set by the linker: -X main.version=v1.2.3.
+var version string
+
 func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

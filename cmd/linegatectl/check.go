@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/internal/config"
@@ -17,32 +17,33 @@ import (
 // checkFlags say against which issuers a token is checked. They are those of
 // linegate serve.
 type checkFlags struct {
-	config                   string
-	issuer, jwksURI          string
-	audience, scopes, tokens []string
+	config                  string
+	issuer, jwksURI         string
+	audience, scopes, types []string
 }
 
-// issuerFlags are the names of those that describe one issuer without a file.
-var issuerFlags = []string{"issuer", "jwks-uri", "audience", "scope", "token-type"}
-
-func (f *checkFlags) add(flags *pflag.FlagSet) {
+func (f *checkFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&f.config, "config", "", "the gateway's configuration `file`, for its issuers")
 	flags.StringVar(&f.issuer, "issuer", "", "issuer `URL`, as tokens have it in iss")
 	flags.StringVar(&f.jwksURI, "jwks-uri", "", "key set `URL`, instead of discovery at --issuer")
 	flags.StringSliceVar(&f.audience, "audience", nil, "`audience` of which the token must have one, repeated or comma-separated")
 	flags.StringSliceVar(&f.scopes, "scope", nil, "`scope` that the token must have, repeated or comma-separated")
-	flags.StringSliceVar(&f.tokens, "token-type", nil, "accepted `type` in the header: at+jwt (default), JWT, none")
+	flags.StringSliceVar(&f.types, "token-type", nil, "accepted `type` in the header: at+jwt (default), JWT, none")
 }
 
 // load returns nil when no issuer is given.
-func (f *checkFlags) load(flags *pflag.FlagSet) (*check, error) {
+func (f *checkFlags) load(cmd *cobra.Command) (*check, error) {
 	given := map[string][]string{}
-	for _, name := range issuerFlags {
-		if flag := flags.Lookup(name); flag.Changed {
-			given[name] = []string{flag.Value.String()}
-			if list, ok := flag.Value.(pflag.SliceValue); ok {
-				given[name] = list.GetSlice()
-			}
+	for name, values := range map[string][]string{
+		"issuer":     {f.issuer},
+		"jwks-uri":   {f.jwksURI},
+		"audience":   f.audience,
+		"scope":      f.scopes,
+		"token-type": f.types,
+	} {
+		if cmd.Flags().Changed(name) {
+			given[name] = values
 		}
 	}
 	if f.config == "" && len(given) == 0 {

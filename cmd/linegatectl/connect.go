@@ -69,7 +69,7 @@ The token comes from --token-file, or by client credentials.
 		},
 	}
 	flags := cmd.Flags()
-	f.credentials.add(flags)
+	f.credentials.add(cmd)
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` whose first line is the token, read again for each renewal; - is standard input, whose first line it is then")
 	flags.BoolVar(&f.tls, "tls", false, "use TLS, also on loopback")
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM `file` of the certificate authorities to trust instead of the system's; implies --tls")

@@ -37,7 +37,7 @@ it until it expires. Its signature is never shown.`,
       --issuer ` + devIssuer + ` --audience linegate --scope line:connect`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			check, err := f.check.load(cmd.Flags())
+			check, err := f.check.load(cmd)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ it until it expires. Its signature is never shown.`,
 		},
 	}
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "-", "`file` whose first line is the token; - is standard input")
-	f.check.add(cmd.Flags())
+	f.check.add(cmd)
 	return cmd
 }
 

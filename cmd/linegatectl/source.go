@@ -10,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/linegate/linegate/client"
 )
@@ -30,7 +30,8 @@ type credentialFlags struct {
 	scopes                                                       []string
 }
 
-func (f *credentialFlags) add(flags *pflag.FlagSet) {
+func (f *credentialFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&f.issuer, "issuer", devIssuer, "authorization server `URL`; its token endpoint is discovered (RFC 8414, OpenID Connect)")
 	flags.StringVar(&f.tokenURL, "token-url", "", "token endpoint `URL`, instead of discovery at --issuer")
 	flags.StringVar(&f.clientID, "client-id", devClient, "client `ID`")

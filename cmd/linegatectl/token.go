@@ -34,7 +34,7 @@ files, logs and argument lists.
 			return failed(err)
 		},
 	}
-	credentials.add(cmd.Flags())
+	credentials.add(cmd)
 	cmd.AddCommand(newInspect(c))
 	return cmd
 }

@@ -154,4 +154,3 @@ func read(t *testing.T, name string) string {
 	}
 	return string(text)
 }
-func scrape(t *testing.T, binary string) string { return "" }

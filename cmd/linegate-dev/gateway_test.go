@@ -61,6 +61,7 @@ func TestEndToEnd(t *testing.T) {
 // TestRotation: tokens from before and after each rotation are accepted; the
 // key that the second one brings to use is new to the gateway.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	dev := start(t, anyPorts...)
 	login := func(when, token string) {
 		device := &device{t: t, name: when, Conn: dev.dial()}
@@ -86,6 +87,7 @@ func TestRotation(t *testing.T) {
 // TestStrangers: tokens of another run of the same issuer, and things that are
 // no tokens.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	other := start(t, "--issuer-only", "--issuer-listen=127.0.0.1:0")
 	dev := start(t, anyPorts...)
 	for line, want := range map[string]string{
@@ -103,6 +105,7 @@ func TestStrangers(t *testing.T) {
 
 // TestStop: a session open at the first signal is told before it ends.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	dev := start(t, anyPorts...)
 	device := &device{t: t, name: "device", Conn: dev.dial()}
 	device.send("AUTH " + dev.token())

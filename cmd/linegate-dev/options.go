@@ -92,9 +92,16 @@ func (o options) addresses() []addressFlag {
 
 // check refuses what parsing alone does not.
 func (o *options) check(level string) error {
+	taken := map[string]string{}
 	for _, flag := range o.addresses() {
 		if err := checkLoopback(flag.address); err != nil {
 			return fmt.Errorf("%s %q: %w", flag.name, flag.address, err)
+		}
+		if other := taken[flag.address]; other != "" && !o.issuerOnly {
+			return fmt.Errorf("%s %q: the address of %s", flag.name, flag.address, other)
+		}
+		if !strings.HasSuffix(flag.address, ":0") {
+			taken[flag.address] = flag.name
 		}
 	}
 	switch {

@@ -18,6 +18,7 @@ func TestUsage(t *testing.T) {
 		{"--issuer-listen 127.0.0.1", `--issuer-listen "127.0.0.1": not host:port`},
 		{"--listen 127.0.0.1:99999", `--listen "127.0.0.1:99999": no such port`},
 		{"--listen 127.0.0.1:", `--listen "127.0.0.1:": no such port`},
+		{"--listen 127.0.0.1:8886", `--listen-tls "127.0.0.1:8886": the address of --listen`},
 		{"--issuer-only --ops x", `--ops "x": not host:port`},
 		{"--token-lifetime 0s", "--token-lifetime 0s: not in whole seconds from 1s to 24h"},
 		{"--token-lifetime 1500ms", "--token-lifetime 1.5s: not in whole"},
@@ -55,6 +56,13 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("help lacks %q:\n%s", want, &stdout)
 		}
+	}
+}
+
+// TestUnusedAddress: with the issuer alone, the gateway's addresses are free.
+func TestUnusedAddress(t *testing.T) {
+	if _, err := parseOptions([]string{"--issuer-only", "--issuer-listen", "127.0.0.1:8885"}, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 // TestIssuerOnly: a token from a running issuer, a rotation, and a clean stop.
 func TestIssuerOnly(t *testing.T) {
+	t.Parallel()
 	dev := start(t, "--issuer-only", "--issuer-listen=127.0.0.1:0", "--token-lifetime=1m", "--algorithm=EdDSA")
 	if strings.Contains(dev.text, "gateway") {
 		t.Errorf("there is no gateway to speak of:\n%s", dev.text)
@@ -42,6 +43,7 @@ func TestIssuerOnly(t *testing.T) {
 
 // TestRotateEvery: the timer rotates without being asked.
 func TestRotateEvery(t *testing.T) {
+	t.Parallel()
 	dev := start(t, "--issuer-only", "--issuer-listen=127.0.0.1:0", "--rotate-every=1s", "--token-lifetime=1s")
 	if !dev.stderr.wait(t, "keys rotated") {
 		t.Errorf("no rotation: %s", dev.stderr)

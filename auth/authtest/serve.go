@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/linegate/linegate/auth"
 )
@@ -30,9 +31,14 @@ const (
 	Oversize                 // 200 and a valid set behind 512 KiB of white space
 	Redirect                 // 302 to where the valid set is
 	Truncated                // 200 and half of the announced body
+	Slow                     // 200 and the valid set as it is after SlowAnswer
 )
 
-// Failures lists every Failure but Healthy.
+// SlowAnswer is how long an issuer that is Slow takes.
+const SlowAnswer = 2 * time.Second
+
+// Failures lists the failures that leave a client without keys: all but Healthy
+// and Slow.
 func Failures() []Failure {
 	return []Failure{Status, TooMany, Refused, Hang, Garbage, NoKeys, Unusable, Oversize, Redirect, Truncated}
 }
@@ -41,7 +47,7 @@ func Failures() []Failure {
 func (f Failure) String() string {
 	return [...]string{
 		"healthy", "status", "too many requests", "refused", "hang", "garbage", "no keys",
-		"unusable keys", "oversize", "redirect", "truncated",
+		"unusable keys", "oversize", "redirect", "truncated", "slow",
 	}[f]
 }
 
@@ -192,6 +198,13 @@ func (iss *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case Refused:
 		panic(http.ErrAbortHandler)
+	case Slow:
+		select {
+		case <-time.After(SlowAnswer):
+			iss.answer(w, r, failure)
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
 	case Status:
 		http.Error(w, "down", http.StatusServiceUnavailable)
 	case TooMany:

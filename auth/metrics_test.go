@@ -1,0 +1,115 @@
+package auth_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/auth/authtest"
+)
+
+// series returns every series of reg as `name{label="value"}`, with its value.
+func series(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			name := strings.TrimPrefix(family.GetName(), "linegate_jwks_") + "{" + strings.Join(labels, ",") + "}"
+			all[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return all
+}
+
+// Every series is there from the start, and goes only with its issuer.
+func TestMetricsSeries(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := auth.NewMetrics(reg, []string{"a", "b"})
+	of := func(issuer string) []string {
+		names := []string{"keys", "last_success_timestamp_seconds", "unknown_key_total"}
+		for i, name := range names {
+			names[i] = name + `{issuer="` + issuer + `"}`
+		}
+		for _, result := range []string{"ok", "status", "timeout", "network", "invalid", "empty", "too_large"} {
+			names = append(names, `fetches_total{issuer="`+issuer+`",result="`+result+`"}`)
+		}
+		return names
+	}
+	check := func(issuers ...string) {
+		t.Helper()
+		all := series(t, reg)
+		for _, issuer := range issuers {
+			for _, name := range of(issuer) {
+				if value, found := all[name]; !found || value != 0 {
+					t.Errorf("%s: %v, %v", name, value, found)
+				}
+			}
+		}
+		if len(all) != 10*len(issuers) {
+			t.Errorf("%d series for %d issuers", len(all), len(issuers))
+		}
+	}
+	check("a", "b")
+	m.SetIssuers([]string{"b", "c"})
+	check("b", "c")
+}
+
+// What each failure is called, in metrics and in the log.
+func TestRemoteReports(t *testing.T) {
+	want := map[authtest.Failure]string{
+		authtest.Status: "status", authtest.TooMany: "status", authtest.Redirect: "status",
+		authtest.Refused: "network", authtest.Truncated: "network", authtest.Hang: "timeout",
+		authtest.Garbage: "invalid", authtest.NoKeys: "empty", authtest.Unusable: "empty",
+		authtest.Oversize: "too_large",
+	}
+	for _, failure := range authtest.Failures() {
+		t.Run(failure.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				reg := prometheus.NewRegistry()
+				var log bytes.Buffer // written by Run, read after it waits again
+				r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+					c.Metrics = auth.NewMetrics(reg, []string{iss.Name})
+					c.Log = slog.New(slog.NewTextHandler(&log, nil))
+				})
+				start := time.Now().Unix()
+				r.mustLogin(t, r.Token(authtest.SignedBy(r.NewKey())), auth.UnknownKey, 3*time.Second)
+				r.Fail(failure)
+				time.Sleep(5*time.Minute + 5*time.Second) // the time-out included
+				synctest.Wait()
+
+				all := series(t, reg)
+				if name := `fetches_total{issuer="test",result="` + want[failure] + `"}`; all[name] < 1 {
+					t.Errorf("%s is %v", name, all[name])
+				}
+				for name, value := range map[string]float64{
+					`fetches_total{issuer="test",result="ok"}`:      2,
+					`keys{issuer="test"}`:                           1,
+					`unknown_key_total{issuer="test"}`:              1,
+					`last_success_timestamp_seconds{issuer="test"}`: float64(start + 3),
+				} {
+					if all[name] != value {
+						t.Errorf("%s is %v, want %v", name, all[name], value)
+					}
+				}
+				if line := `level=WARN msg="fetching keys failed" issuer=test host=issuer.test result=` + want[failure]; !strings.Contains(log.String(), line) {
+					t.Errorf("no %s in\n%s", line, log.String())
+				}
+			})
+		})
+	}
+}

@@ -18,6 +18,8 @@ type gateway interface {
 	Run(ctx context.Context) error
 	// Reload puts another configuration into force, all or nothing.
 	Reload(*config.Config) error
+	// ReloadFailed counts a reload whose configuration was not even read.
+	ReloadFailed()
 	// Abort ends all at once; Run then returns.
 	Abort()
 }
@@ -91,7 +93,9 @@ func (s *server) run(ctx context.Context, signals <-chan os.Signal) error {
 func (s *server) reload() {
 	c, warnings, err := s.load()
 	s.warn(warnings)
-	if err == nil {
+	if err != nil {
+		s.gateway.ReloadFailed()
+	} else {
 		err = s.gateway.Reload(c)
 	}
 	if err != nil {

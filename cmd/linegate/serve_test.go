@@ -16,7 +16,7 @@ import (
 
 // fake is a gateway that says what is asked of it.
 type fake struct {
-	events            chan string // run, drain, reload <level>, abort
+	events            chan string // run, drain, reload <level>, reload failed, abort
 	drained, aborted  chan struct{}
 	runErr, reloadErr error
 }
@@ -40,6 +40,8 @@ func (f *fake) Reload(c *config.Config) error {
 	f.events <- "reload " + c.Log.Level
 	return f.reloadErr
 }
+
+func (f *fake) ReloadFailed() { f.events <- "reload failed" }
 
 func (f *fake) Abort() {
 	f.events <- "abort"
@@ -147,13 +149,14 @@ func TestSIGHUPReloads(t *testing.T) {
 	// A bad file does not reach the gateway, and serving goes on.
 	rewrite(t, goodFile+"log: {level: loud}\n")
 	s.signals <- syscall.SIGHUP
+	s.wantEvent("reload failed")
 	s.log.want(t, `ERROR configuration not reloaded linegate.yaml:5: log.level: want one of debug, info, warn, error, got "loud"`)
 
 	// The warning of the start does not come again; a new one does.
-	rewrite(t, goodFile+"drain: {delay: 10s}\n")
+	rewrite(t, goodFile+"drain: {delay: 70s}\n")
 	s.signals <- syscall.SIGHUP
 	s.wantEvent("reload info")
-	s.log.want(t, "WARN linegate.yaml:5: drain.timeout: a stop takes up to 35s with drain.delay; the platform's grace must be longer")
+	s.log.want(t, "WARN linegate.yaml:5: drain.timeout: a stop takes up to 1m35s with drain.delay; the platform's grace must be longer")
 	s.log.want(t, "INFO configuration reloaded")
 
 	s.signals <- syscall.SIGTERM

@@ -113,7 +113,8 @@ func TestBadFiles(t *testing.T) {
 		{"no subject", "issuers:\n  - {ISSUER, subject_claim: ''}\n", "2: issuers[0].subject_claim: is empty"},
 		{"claim that allows nothing", "issuers:\n  - {ISSUER, required_claims: {token_use: []}}\n", "2: issuers[0].required_claims.token_use: the list is empty"},
 		{"claim without a list", "issuers:\n  - {ISSUER, required_claims: {token_use: access}}\n", `2: issuers[0].required_claims.token_use: want a list, got "access"`},
-		{"stale before refreshed", "issuers:\n  - ISSUER_BLOCK\n    jwks:\n      max_stale: 1m\n", "6: issuers[0].jwks.max_stale: want at least refresh_interval, which is 5m, got 1m"},
+		{"stale before refreshed", "issuers:\n  - ISSUER_BLOCK\n    jwks:\n      max_stale: 1m\n", "6: issuers[0].jwks.max_stale: want more than refresh_interval, which is 5m, got 1m"},
+		{"refreshed before it is cool", "issuers:\n  - ISSUER_BLOCK\n    jwks:\n      refresh_interval: 2s\n", "6: issuers[0].jwks.refresh_interval: want at least cooldown, which is 3s, got 2s"},
 		{"one issuer twice", "issuers:\n  - {name: a, ISSUER}\n  - {name: b, ISSUER}\n", `3: issuers[1].issuer: "https://a.example" is taken by issuers[0].issuer`},
 		{"one name twice", "issuers:\n  - {ISSUER}\n  - {issuer: 'https://a.example/b', audience: [x], any_scope: true}\n", `3: issuers[1].name: "a.example" is taken by issuers[0].name`},
 
@@ -161,14 +162,14 @@ func TestWarnings(t *testing.T) {
     token_types: [none]
     required_claims: {token_use: [access]}
 drain:
-  delay: 10s
+  delay: 70s
 `)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Warning{
 		"linegate.yaml:5: issuers[0].token_types: none is allowed without required_claims, so an ID token may pass for an access token",
-		"linegate.yaml:11: drain.timeout: a stop takes up to 35s with drain.delay; the platform's grace must be longer",
+		"linegate.yaml:11: drain.timeout: a stop takes up to 1m35s with drain.delay; the platform's grace must be longer",
 	}
 	if len(warnings) != len(want) {
 		t.Fatalf("warnings %q", warnings)

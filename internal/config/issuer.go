@@ -152,8 +152,12 @@ func (c *Config) validateScopes(key string, i *Issuer) error {
 }
 
 func (c *Config) validateJWKS(key string, j JWKS) error {
-	if j.MaxStale < j.RefreshInterval {
-		return c.refuse(child(key, "max_stale"), "want at least refresh_interval, which is %s, got %s",
+	if j.RefreshInterval < j.Cooldown {
+		return c.refuse(child(key, "refresh_interval"), "want at least cooldown, which is %s, got %s",
+			formatDuration(j.Cooldown), formatDuration(j.RefreshInterval))
+	}
+	if j.MaxStale <= j.RefreshInterval {
+		return c.refuse(child(key, "max_stale"), "want more than refresh_interval, which is %s, got %s",
 			formatDuration(j.RefreshInterval), formatDuration(j.MaxStale))
 	}
 	return nil

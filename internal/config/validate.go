@@ -26,8 +26,8 @@ func (c *Config) Validate() ([]Warning, error) {
 		c.validateSession,
 		c.validateLimits,
 	)
-	// Kubernetes grants 30 s, systemd 90 s, unless told otherwise.
-	if total := c.Drain.Delay + c.Drain.Timeout; total >= 30*time.Second {
+	// systemd grants 90 s unless told otherwise, and others less.
+	if total := c.Drain.Delay + c.Drain.Timeout; total >= 90*time.Second {
 		warn("drain.timeout", fmt.Sprintf("a stop takes up to %s with drain.delay; the platform's grace must be longer", formatDuration(total)))
 	}
 	return warnings, err

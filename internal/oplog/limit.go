@@ -25,14 +25,14 @@ type limiter struct {
 
 // kind tells failures apart.
 type kind struct {
-	message                                   string
-	outcome, result, reason, issuer, listener string
+	message                                        string
+	outcome, result, reason, issuer, listener, key string
 }
 
 func (k *kind) add(a slog.Attr) {
 	field := map[string]*string{
 		"outcome": &k.outcome, "result": &k.result, "reason": &k.reason,
-		"issuer": &k.issuer, "listener": &k.listener,
+		"issuer": &k.issuer, "listener": &k.listener, "key": &k.key,
 	}[a.Key]
 	if field != nil {
 		*field = a.Value.Resolve().String()

@@ -12,20 +12,23 @@ import (
 // mark stands where a text was cut.
 const mark = "…"
 
-// maxText is the length in bytes that no text in a record exceeds.
-const maxText = 1024
+// The length in bytes that no text in a record exceeds, and no attribute stack.
+const (
+	maxText  = 1 << 10
+	maxStack = 8 << 10
+)
 
 // New returns a logger that writes records of level and above to w, one a
 // line, in the format json or text.
 //
 // Warnings and errors of one kind are written at most once a second. A kind is
-// a message together with the values of outcome, result, reason, issuer and
-// listener, so messages are constants and those attributes come from a closed
-// set or the configuration. The latest of those held back is written when its
+// a message together with the values of outcome, result, reason, issuer,
+// listener and key (of the configuration), so messages are constants and those
+// attributes come from a closed set or the configuration. The latest of those held back is written when its
 // second is over, with the number of the others as suppressed; so none is held
 // for longer than a second, and only the end of the process loses any.
 //
-// Texts, errors among them, are cut at 1 KiB. What a client chose goes through
+// Texts, errors among them, are cut at 1 KiB, and a stack at 8 KiB. What a client chose goes through
 // Foreign first.
 func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: bound}
@@ -40,11 +43,15 @@ func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error)
 
 // bound cuts what is or becomes a text. It sees message and attributes alike.
 func bound(_ []string, a slog.Attr) slog.Attr {
+	limit := maxText
+	if a.Key == "stack" {
+		limit = maxStack
+	}
 	switch v := a.Value.Any().(type) {
 	case string:
-		a.Value = slog.StringValue(cut(v, maxText))
+		a.Value = slog.StringValue(cut(v, limit))
 	case error:
-		a.Value = slog.StringValue(cut(v.Error(), maxText))
+		a.Value = slog.StringValue(cut(v.Error(), limit))
 	}
 	return a
 }

@@ -62,10 +62,11 @@ func TestRepeatedFailures(t *testing.T) {
 				{0, "WARN a outcome=x listener=l"},
 				{0, "WARN a result=x"},
 				{0, "WARN a reason=x"},
+				{0, "WARN a key=x"},
 			},
 			[]string{
 				"0s WARN a outcome=x", "0s WARN b outcome=x", "0s WARN a outcome=y", "0s WARN a outcome=x issuer=i",
-				"0s WARN a outcome=x listener=l", "0s WARN a result=x", "0s WARN a reason=x",
+				"0s WARN a outcome=x listener=l", "0s WARN a result=x", "0s WARN a reason=x", "0s WARN a key=x",
 			},
 		},
 	} {
@@ -196,10 +197,12 @@ func TestTextsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.With("with", long).Info(long, "text", long, "error", errors.New(long),
-		slog.Group("group", "text", long), "short", "ok", "number", 5)
+		slog.Group("group", "text", long), "short", "ok", "number", 5,
+		"stack", long+long+long+long+long)
 	var record struct {
 		Msg, With, Text, Error, Short string
 		Number                        int
+		Stack                         string
 		Group                         struct{ Text string }
 	}
 	if err := json.Unmarshal(out.Bytes(), &record); err != nil {
@@ -209,6 +212,9 @@ func TestTextsAreBounded(t *testing.T) {
 		if len(text) > maxText || len(text) < maxText-4 || !utf8.ValidString(text) || !strings.HasSuffix(text, "é…") {
 			t.Errorf("%d bytes: %.10s", len(text), text)
 		}
+	}
+	if n := len(record.Stack); n > maxStack || n < maxStack-4 {
+		t.Errorf("a stack of %d bytes", n)
 	}
 	if record.Short != "ok" || record.Number != 5 {
 		t.Errorf("changed: %+v", record)

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/linegate/linegate/auth/authtest"
+)
+
+// The whole program, with real sockets: a device is let in and served, a bad
+// reload is told and changes nothing, and a signal drains.
+func TestServe(t *testing.T) {
+	issuer := authtest.Serve(t)
+	file := `listen:
+  - {name: devices, address: 127.0.0.1:0}
+ops: {address: 127.0.0.1:0}
+drain: {timeout: 10ms}
+issuers:
+  - issuer: ` + issuer.URL + `
+    audience: [` + authtest.Audience + `]
+    required_scopes: [` + authtest.Scope + `]
+`
+	inDir(t, file)
+	records := make(records, 1000)
+	var signals chan<- os.Signal
+	p := &program{
+		stdout: io.Discard, stderr: records,
+		notify: func(to chan<- os.Signal) { signals = to },
+		open:   openApp,
+	}
+	status := make(chan int, 1)
+	go func() { status <- p.run(t.Context(), []string{"serve", "--config", "linegate.yaml"}) }()
+	device := records.wait("listening")["address"]
+	ops := "http://" + records.wait("operator's HTTP")["address"]
+
+	conn, err := net.Dial("tcp", device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	token := issuer.Token()
+	if _, err := io.WriteString(conn, "AUTH "+token+"\nping\nHello World!\n"); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(conn)
+	wantLine := func(prefix string) {
+		t.Helper()
+		if !lines.Scan() || !strings.HasPrefix(lines.Text(), prefix) {
+			t.Fatalf("line %q, want %q", lines.Text(), prefix)
+		}
+	}
+	wantLine("OK AUTH v=1 sub=" + authtest.Subject + " ")
+	wantLine("pong")
+	wantLine("from server: Hello World!")
+
+	get(t, ops+"/healthz", http.StatusOK)
+	get(t, ops+"/readyz", http.StatusOK)
+
+	rewrite(t, file+"log: {level: loud}\n")
+	signals <- syscall.SIGHUP
+	if got, want := records.wait("configuration not reloaded")["error"],
+		`linegate.yaml:9: log.level: want one of debug, info, warn, error, got "loud"`; got != want {
+		t.Errorf("logged %s, want %s", got, want)
+	}
+	wantMetric(t, ops, "linegate_config_last_reload_successful 0")
+	rewrite(t, file+"log: {level: debug}\n")
+	signals <- syscall.SIGHUP
+	records.wait("configuration reloaded")
+	wantMetric(t, ops, "linegate_config_last_reload_successful 1")
+
+	signals <- syscall.SIGTERM
+	wantLine("NOTICE draining ")
+	wantLine("BYE draining ")
+	if got := <-status; got != exitOK {
+		t.Errorf("exit status %d", got)
+	}
+}
+
+func TestAnAddressInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var stderr strings.Builder
+	p := &program{stdout: io.Discard, stderr: &stderr, notify: func(chan<- os.Signal) {}, open: openApp}
+	args := "serve --listen " + taken.Addr().String() + issuerFlags
+	if status := p.run(t.Context(), strings.Fields(args)); status != exitFailed {
+		t.Errorf("exit status %d", status)
+	}
+	if got := stderr.String(); !strings.HasPrefix(got, "linegate: ") || !strings.Contains(got, "address already in use") {
+		t.Error(got)
+	}
+}
+
+func get(t *testing.T, url string, want int) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != want {
+		t.Errorf("%s: %d, want %d: %s", url, response.StatusCode, want, body)
+	}
+	return string(body)
+}
+
+func wantMetric(t *testing.T, ops, sample string) {
+	t.Helper()
+	if text := get(t, ops+"/metrics", http.StatusOK); !strings.Contains(text, "\n"+sample+"\n") {
+		t.Errorf("no %s in\n%s", sample, text)
+	}
+}
+
+// records takes the log.
+type records chan []byte
+
+func (r records) Write(b []byte) (int, error) {
+	r <- append([]byte(nil), b...)
+	return len(b), nil
+}
+
+// wait returns the texts of the next record with a message.
+func (r records) wait(message string) map[string]string {
+	for {
+		var record map[string]any
+		if json.Unmarshal(<-r, &record) != nil || record["msg"] != message {
+			continue
+		}
+		texts := map[string]string{}
+		for key, value := range record {
+			texts[key], _ = value.(string)
+		}
+		return texts
+	}
+}

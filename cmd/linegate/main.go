@@ -1,0 +1,23 @@
+// Linegate is the gateway: it lets in devices that have an OAuth access token
+// and talks lines with them. See linegate --help.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	p := &program{
+		environ: os.Environ(),
+		stdout:  os.Stdout,
+		stderr:  os.Stderr,
+		notify: func(signals chan<- os.Signal) {
+			signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		},
+		open: openApp,
+	}
+	os.Exit(p.run(context.Background(), os.Args[1:]))
+}

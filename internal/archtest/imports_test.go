@@ -47,8 +47,8 @@ var libraries = map[string]struct {
 }{
 	"github.com/golang-jwt/jwt":           {"auth", true},
 	"github.com/lestrrat-go/jwx":          {"auth", true},
-	"github.com/prometheus/client_golang": {"*", true},      // one metrics file a package
-	"github.com/spf13":                    {"cmd/*", false}, // cobra, and the flags that it hands out
+	"github.com/prometheus/client_golang": {"*", true}, // one metrics file a package
+	"github.com/spf13/cobra":              {"cmd/*", false},
 	"go.yaml.in/yaml":                     {"internal/config", false},
 }
 

@@ -85,6 +85,7 @@ signal), 64 for wrong usage, 78 for wrong configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%.64s (%s --help)", err, cmd.CommandPath())
 	})
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(p.serveCommand(), p.checkCommand(), p.versionCommand())
 	return root
 }
@@ -97,7 +98,23 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	case cmd.HasParent():
 		return fmt.Errorf("%s takes no arguments, only flags (%s --help)", cmd.Name(), cmd.CommandPath())
 	}
-	return errors.New("no such command; want serve, check-config or version (linegate --help)")
+	return errNoCommand
+}
+
+var errNoCommand = errors.New("no such command; want serve, check-config or version (linegate --help)")
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Explain a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return errNoCommand
+			}
+			return of.Help()
+		},
+	}
 }
 
 func (p *program) serveCommand() *cobra.Command {

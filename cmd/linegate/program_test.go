@@ -47,6 +47,7 @@ func TestErrors(t *testing.T) {
 		{"", nil, 64, "a command is needed: serve, check-config or version (linegate --help)"},
 		{"server", nil, 64, "no such command; want serve, check-config or version (linegate --help)"},
 		{"completion", nil, 64, "no such command; want serve, check-config or version (linegate --help)"},
+		{"help server", nil, 64, "no such command; want serve, check-config or version (linegate --help)"},
 		{"--verbose", nil, 64, "unknown flag: --verbose (linegate --help)"},
 		{"serve now", nil, 64, "serve takes no arguments, only flags (linegate serve --help)"},
 		{"check-config linegate.yaml", nil, 64, "check-config takes no arguments, only flags (linegate check-config --help)"},
@@ -92,6 +93,7 @@ func TestTokensAreNotRepeated(t *testing.T) {
 	token := "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJhdCtqd3QifQ." + payload + ".c2lnbmF0dXJl"
 	for _, args := range [][]string{
 		{token},
+		{"help", token},
 		{"serve", token},
 		{"serve", "--" + token},
 		{"serve", "-" + token},
@@ -175,6 +177,8 @@ func TestEveryFlagIsPassedOn(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
 		"--help":              "Exit status: 0 after a clean stop",
+		"help":                "check-config",
+		"help serve":          "--audience name",
 		"serve --help":        "--audience name",
 		"check-config --help": "--config file",
 		"version --help":      "Print the version",

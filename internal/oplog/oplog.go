@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 	"unicode/utf8"
 )
 
@@ -29,7 +30,7 @@ const (
 // for longer than a second, and only the end of the process loses any.
 //
 // Texts, errors among them, are cut at 1 KiB, and a stack at 8 KiB. What a client chose goes through
-// Foreign first.
+// Foreign first. Durations are written as the configuration writes them: 1.5s.
 func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: bound}
 	switch format {
@@ -41,7 +42,7 @@ func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error)
 	return nil, fmt.Errorf("oplog: no format %q", format)
 }
 
-// bound cuts what is or becomes a text. It sees message and attributes alike.
+// bound cuts what is or becomes a text, and makes a duration one. It sees message and attributes alike.
 func bound(_ []string, a slog.Attr) slog.Attr {
 	limit := maxText
 	if a.Key == "stack" {
@@ -50,6 +51,8 @@ func bound(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value.Any().(type) {
 	case string:
 		a.Value = slog.StringValue(cut(v, limit))
+	case time.Duration:
+		a.Value = slog.StringValue(v.String())
 	case error:
 		a.Value = slog.StringValue(cut(v.Error(), limit))
 	}

@@ -221,6 +221,22 @@ func TestTextsAreBounded(t *testing.T) {
 	}
 }
 
+// In JSON too, where slog would write nanoseconds.
+func TestDurations(t *testing.T) {
+	for _, format := range []string{"json", "text"} {
+		var out bytes.Buffer
+		log, err := New(&out, new(slog.LevelVar), format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("drained", "duration", 1500*time.Millisecond)
+		want := map[string]string{"json": `"duration":"1.5s"`, "text": "duration=1.5s"}[format]
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s: no %s in %s", format, want, out.String())
+		}
+	}
+}
+
 func TestForeign(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                                      "",

@@ -76,7 +76,7 @@ func (s *KeySet) drop(ids map[string]bool) {
 }
 
 var (
-	errKeyJSON   = errors.New("not a JWK of a known type")
+	errKeyJSON   = errors.New("not a complete JWK of a known type")
 	errPrivate   = errors.New("a private key; it is no secret any more")
 	errSymmetric = errors.New("a symmetric key")
 	errUse       = errors.New("not for signatures")

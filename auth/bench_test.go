@@ -1,0 +1,59 @@
+package auth_test
+
+import (
+	"testing"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/mint"
+)
+
+// BenchmarkVerify is a whole Verify of a valid token, by algorithm: decoding,
+// signature, claims, Identity.
+func BenchmarkVerify(b *testing.B) {
+	for _, alg := range mint.Algorithms {
+		b.Run(alg, func(b *testing.B) {
+			iss := authtest.New(b, authtest.Signing(alg))
+			v, token := iss.Verifier(), iss.Token()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(b.Context(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRefuse is a Verify that ends before any signature is checked, as
+// most of a flood does.
+func BenchmarkRefuse(b *testing.B) {
+	iss := authtest.New(b)
+	v := iss.Verifier()
+	for name, token := range map[string]string{
+		"Bytes":      iss.Token() + "\n",
+		"Structure":  "e30.e30.e30.e30",
+		"Header":     iss.Token(authtest.Header("alg", "none")),
+		"UnknownKey": iss.Token(authtest.Header("kid", "x")),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(b.Context(), token); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkParseKeySet is what a fetch costs beside the network.
+func BenchmarkParseKeySet(b *testing.B) {
+	doc := mint.JWKS(newKey(b, "RS256", "a"), newKey(b, "RS256", "b"), newKey(b, "ES256", "c"), newKey(b, "EdDSA", "d"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := auth.ParseKeySet(doc); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

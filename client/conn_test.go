@@ -135,6 +135,27 @@ func TestPingIsABarrier(t *testing.T) {
 	})
 }
 
+// A barrier that no longer comes is not waited for.
+func TestPingWhenTheSessionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newFakeGateway(t)
+		conn, p := open(t, g, g.config(&numbered{}), okLine)
+		go p.talk("C: ping\nS: BYE draining action=retry :")
+		end, ok := errors.AsType[*client.End](conn.Ping(t.Context()))
+		if !ok || end.Code != "draining" {
+			t.Errorf("got %v", end)
+		}
+
+		conn, p = open(t, g, g.config(&numbered{}), okLine)
+		go p.talk("C: ping")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := conn.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestSendRefusesWhatIsNoMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newFakeGateway(t)

@@ -95,6 +95,15 @@ func TestConnectRenews(t *testing.T) {
 	r.ends(0)
 }
 
+// A line that no gateway takes ends the session, in order: what was typed before
+// is sent.
+func TestConnectEndlessLine(t *testing.T) {
+	got := run(t, "before\n"+strings.Repeat("x", 2<<20), "connect", "--token-file", tokenFile(t, authtest.New(t)), script(t))
+	if got.status != 1 || !strings.Contains(got.stdout, "> before\n") || got.stderr != "linegatectl: standard input: a line has more than 1048576 bytes\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // It comes back as the BYE's action says, and tells why and when.
 func TestConnectComesBack(t *testing.T) {
 	iss := authtest.New(t)

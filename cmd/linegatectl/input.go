@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 )
 
@@ -39,7 +41,9 @@ func startInput(ctx context.Context, r io.Reader) *input {
 				return
 			}
 		}
-		in.err = scanner.Err()
+		if in.err = scanner.Err(); errors.Is(in.err, bufio.ErrTooLong) {
+			in.err = fmt.Errorf("a line has more than %d bytes", maxTyped)
+		}
 	}()
 	return in
 }

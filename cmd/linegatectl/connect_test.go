@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,11 @@ import (
 func TestConnectScript(t *testing.T) {
 	iss := authtest.New(t)
 	address := gateway(t, iss.Verifier(), session.Rules{}, nil)
-	got := run(t, "ping\nHello World!\nno line end", "connect", "--token-file", tokenFile(t, iss), address)
+	token := iss.Token()
+	got := run(t, "ping\nHello World!\nno line end", "connect", "--token-file", write(t, "token", token), address)
+	if shows(got.stdout+got.stderr, token) {
+		t.Error("a part of the token is shown")
+	}
 	lines := strings.Split(got.stdout, "\n")
 	// The lines sent may be ahead of the answers.
 	want := map[string]int{
@@ -128,7 +133,7 @@ func TestConnectComesBack(t *testing.T) {
 func TestConnectFails(t *testing.T) {
 	iss := authtest.New(t)
 	other := authtest.New(t, authtest.Named("other"))
-	real := gateway(t, iss.Verifier(), session.Rules{}, nil)
+	address := gateway(t, iss.Verifier(), session.Rules{}, nil)
 	tlsConfig, caFile := certificate(t)
 	secured := gateway(t, iss.Verifier(), session.Rules{}, tlsConfig)
 	good := tokenFile(t, iss)
@@ -138,11 +143,11 @@ func TestConnectFails(t *testing.T) {
 		stderr string
 	}{
 		"token refused": {
-			[]string{"--token-file", tokenFile(t, other), real},
+			[]string{"--token-file", tokenFile(t, other), address},
 			"linegatectl: the gateway said invalid_token: the token was refused",
 		},
 		"scope missing": {
-			[]string{"--token-file", tokenFile(t, iss, authtest.Claim("scope", "x")), real},
+			[]string{"--token-file", tokenFile(t, iss, authtest.Claim("scope", "x")), address},
 			"linegatectl: the gateway said insufficient_scope: the token lacks a required scope\n",
 		},
 		"gateway not ready": {
@@ -166,28 +171,33 @@ func TestConnectFails(t *testing.T) {
 			"linegatectl: TLS with " + secured + ": tls: failed to verify certificate: x509: certificate is valid for gateway.test, not other.test\n",
 		},
 		"no issuer": {
-			[]string{"--issuer", "http://127.0.0.1:1", real},
+			[]string{"--issuer", "http://127.0.0.1:1", address},
 			`linegatectl: no token: issuer http://127.0.0.1:1: no metadata: Get "http://127.0.0.1:1/.well-known/oauth-authorization-server": dial tcp 127.0.0.1:1: connect: connection refused` + "\n",
 		},
 		"no token file": {
-			[]string{"--token-file", "missing.jwt", real},
+			[]string{"--token-file", "missing.jwt", address},
 			"linegatectl: no token: token file: open missing.jwt: no such file or directory\n",
 		},
 		"no token on standard input": {
-			[]string{"--token-file", "-", real},
+			[]string{"--token-file", "-", address},
 			"linegatectl: --token-file -: the first line of standard input has no token\n",
 		},
 		"no CA file": {
-			[]string{"--ca-file", "missing.pem", real},
+			[]string{"--ca-file", "missing.pem", address},
 			"linegatectl: --ca-file: open missing.pem: no such file or directory\n",
 		},
 		"a CA file that is none": {
-			[]string{"--ca-file", good, real},
+			[]string{"--ca-file", good, address},
 			"linegatectl: --ca-file: " + good + " has no PEM certificate\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, "", append([]string{"connect"}, test.args...)...)
+			for _, file := range test.args { // the token files among them
+				if token, err := os.ReadFile(file); err == nil && shows(got.stdout+got.stderr, strings.TrimSpace(string(token))) {
+					t.Error("a part of the token is shown")
+				}
+			}
 			last := got.stderr[strings.LastIndex(strings.TrimSuffix(got.stderr, "\n"), "\n")+1:]
 			if got.status != 1 || !strings.HasPrefix(last, test.stderr) {
 				t.Errorf("status %d\n got %s\nwant %s", got.status, got.stderr, test.stderr)

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/linegate/linegate/auth"
@@ -30,7 +31,12 @@ func BenchmarkVerify(b *testing.B) {
 func BenchmarkRefuse(b *testing.B) {
 	iss := authtest.New(b)
 	v := iss.Verifier()
+	many := map[string]any{} // as many claims as fit into the longest AUTH line
+	for i := range 1200 {
+		many[fmt.Sprintf("c%d", i)] = 0
+	}
 	for name, token := range map[string]string{
+		"ManyClaims": iss.Token(authtest.Header("kid", "x"), authtest.RawClaims(object(b, many))),
 		"Bytes":      iss.Token() + "\n",
 		"Structure":  "e30.e30.e30.e30",
 		"Header":     iss.Token(authtest.Header("alg", "none")),

@@ -164,6 +164,7 @@ func (f *fetcher) get(ctx context.Context, address string) ([]byte, http.Header,
 		return nil, nil, failure
 	}
 	request.Header.Set("Accept", "application/json, application/jwk-set+json")
+	request.Header.Set("User-Agent", "linegate")
 	response, err := f.client.Do(request)
 	if err != nil {
 		failure.result, failure.cause = transportResult(err)

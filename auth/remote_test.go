@@ -126,6 +126,33 @@ func TestRemoteRotation(t *testing.T) {
 	}
 }
 
+// Logins go on from all sides while keys come and go: old tokens as long as
+// their key is published, new ones from the moment it signs.
+func TestRemoteRotationUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, nil)
+		const rounds = 10
+		var devices sync.WaitGroup
+		for i := range 20 {
+			devices.Go(func() {
+				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+				for range rounds * 10 {
+					r.mustLogin(t, r.Token(), auth.OK, 3*time.Second)
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		for range rounds {
+			time.Sleep(10 * time.Second)
+			old := r.SigningKey()
+			r.Rotate()
+			time.Sleep(4 * time.Second) // those that wait for the new key still hold tokens of the old
+			r.Remove(old.ID)
+		}
+		devices.Wait()
+	})
+}
+
 func TestRemoteRemovedKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, nil)

@@ -175,12 +175,13 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 		m.host.attempted(renewal, nil, errMalformed, 0)
 		r.buf = wire.AppendErr(r.buf, wire.InvalidRequest, wire.ForAuth, 0)
 	case wire.Auth:
+		m.asked = now.mono
 		if m.renewed && now.mono-m.renewedAt < renewalInterval {
 			m.refuseRenewal(now, &auth.Error{Outcome: auth.RateLimited, RetryAfter: renewalInterval}, r)
 			return
 		}
 		m.renewed, m.renewedAt = true, now.mono
-		m.check(now, renewing, token)
+		m.check(renewing, token)
 		m.deadline = now.mono + m.rules.AuthTimeout
 	}
 }
@@ -188,8 +189,8 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 func (m *machine) firstLine(now moment, kind wire.Kind, token []byte, r *Reply) {
 	switch kind {
 	case wire.Auth:
-		// The deadline stays: it bounds the check too.
-		m.check(now, checking, token)
+		m.asked = now.mono
+		m.check(checking, token) // the deadline stays: it bounds the check too
 	case wire.MalformedAuth:
 		m.host.attempted(login, nil, errMalformed, 0)
 		m.finish(wire.InvalidRequest, 0, r)
@@ -198,9 +199,7 @@ func (m *machine) firstLine(now moment, kind wire.Kind, token []byte, r *Reply) 
 	}
 }
 
-func (m *machine) check(now moment, s stage, token []byte) {
-	m.stage, m.token, m.asked = s, string(token), now.mono
-}
+func (m *machine) check(s stage, token []byte) { m.stage, m.token = s, string(token) }
 
 // errMalformed is the refusal of an AUTH line that is not well-formed.
 var errMalformed = &auth.Error{Outcome: auth.Format}

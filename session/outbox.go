@@ -76,6 +76,7 @@ func (o *outbox) write() {
 		o.mu.Lock()
 		if len(o.pending) == 0 || o.err != nil {
 			o.writing = false
+			o.pending = nil // an idle session keeps no buffer
 			o.relieve()
 			o.mu.Unlock()
 			return

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/oplog"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -415,6 +416,11 @@ func (s *Session) attempted(kind attemptKind, identity *auth.Identity, err error
 var attemptRefused = [...]string{login: "login refused", renewal: "renewal refused"}
 
 func (s *Session) logID() slog.Attr { return slog.String("session", s.sessionID) }
+
+// foreign is an attribute whose value a stranger chose.
+func foreign(key, value string) slog.Attr {
+	return slog.Attr{Key: key, Value: oplog.Foreign(value)}
+}
 
 func (s *Session) logRemote() slog.Attr {
 	return slog.String("remote", s.nc.RemoteAddr().String())

@@ -15,8 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/linegate/linegate/gateway"
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/ops"
@@ -54,11 +52,9 @@ type App struct {
 // New makes an App from a valid configuration and binds its sockets. An error
 // names the key at fault.
 func New(cfg *config.Config, o Options) (_ *App, err error) {
-	registry := prometheus.NewRegistry()
-	names := issuerNames(cfg)
 	a := &App{
 		cfg: cfg, log: o.Log, logLevel: o.LogLevel,
-		metrics: newMetrics(registry, o.Version, names),
+		metrics: newMetrics(o.Version, issuerNames(cfg)),
 		aborted: make(chan struct{}),
 	}
 	defer func() {
@@ -99,7 +95,7 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("ops.address: %w", err)
 	}
 	a.ops = ops.NewServer(ops.New(ops.Options{
-		Gatherer: registry, Health: a.health, Pprof: cfg.Ops.Pprof,
+		Gatherer: a.metrics.registry, Health: a.health, Pprof: cfg.Ops.Pprof,
 	}), o.Log)
 	return a, nil
 }

@@ -13,6 +13,8 @@ import (
 
 // metrics are those of the rooms, and the few of the process itself.
 type metrics struct {
+	registry *prometheus.Registry
+
 	auth    *auth.Metrics
 	session *session.Metrics
 	gateway *gateway.Metrics
@@ -22,8 +24,11 @@ type metrics struct {
 	lastReloadAt prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, version string, issuers []string) *metrics {
+func newMetrics(version string, issuers []string) *metrics {
+	reg := prometheus.NewRegistry()
 	m := &metrics{
+		registry: reg,
+
 		auth:    auth.NewMetrics(reg, issuers),
 		session: session.NewMetrics(reg, issuers),
 		gateway: gateway.NewMetrics(reg),

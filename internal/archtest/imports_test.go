@@ -21,7 +21,7 @@ const module = "github.com/linegate/linegate/"
 var rooms = map[string][]string{
 	"wire":    {},
 	"auth":    {},
-	"session": {"auth", "wire", "internal/steady"},
+	"session": {"auth", "wire", "internal/oplog", "internal/steady"},
 	"gateway": {"wire", "internal/steady"},
 	"client":  {"wire"},
 

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/config"
+)
+
+// TestNoTokenInAnyOutput looks for every token that was ever sent, good, bad
+// and mistyped, in everything that the gateway puts out at debug level: no 16
+// bytes in a row of a payload or signature may stand there, and no message.
+func TestNoTokenInAnyOutput(t *testing.T) {
+	r := start(t, func(c *config.Config) { c.Issuers[0].JWKS.Cooldown = 100 * time.Millisecond })
+	r.waitReady()
+	const secret = "the-message-that-nobody-may-log"
+	good := r.issuer.Token()
+	tokens := map[string]string{
+		"good":                good,
+		"expired":             r.issuer.Token(authtest.ExpiresIn(-time.Hour)),
+		"forged":              r.issuer.Token(authtest.ForgedBy(forger)),
+		"unsigned":            r.issuer.Unsigned(),
+		"of another issuer":   authtest.New(t, authtest.Named("other")).Token(),
+		"with an unknown kid": r.issuer.Token(authtest.Header("kid", "nobody-knows-this")),
+		"without scope":       r.issuer.Token(authtest.Claim("scope", "other")),
+		"with a strange typ":  r.issuer.Token(authtest.Header("typ", "JWT")),
+		"with a bound key":    r.issuer.Token(authtest.Claim("cnf", map[string]any{"x5t#S256": "abc"})),
+		"with broken JSON":    r.issuer.Token(authtest.RawClaims(`{"iss":"` + r.issuer.URL + `","sub":`)),
+		"mistyped":            good + "=",
+		"in two words":        good[:len(good)-30] + " " + good[len(good)-30:],
+		"in four parts":       good + "." + strings.Split(good, ".")[2],
+		"with a long subject": r.issuer.Token(authtest.Sub(strings.Repeat("s", 300))),
+	}
+	for name, token := range tokens {
+		for _, secure := range []bool{false, true} {
+			first := r.dial(secure)
+			first.say("AUTH " + token)
+			said := first.expect("")
+			if name == "good" {
+				first.say(secret)
+				first.expect("from server: ")
+			} else if !strings.HasPrefix(said, "BYE ") {
+				t.Errorf("%s: %s", name, said)
+			}
+			checkSilent(t, name+" (reply)", said, token)
+			first.Close()
+
+			renewing := r.login(secure)
+			renewing.say("AUTH " + token)
+			said = renewing.expect("")
+			checkSilent(t, name+" (reply in a session)", said, token)
+			renewing.Close()
+		}
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	log := r.log.String()
+	if strings.Count(log, "login refused") == 0 || strings.Count(log, "renewal refused") == 0 {
+		t.Fatal("the log does not tell of refusals")
+	}
+	for name, token := range tokens {
+		checkSilent(t, name+" (log)", log, token)
+	}
+	if strings.Contains(log, secret) {
+		t.Error("the log holds a message")
+	}
+}
+
+// TestNoTokenInMetrics is the same for what is scraped.
+func TestNoTokenInMetrics(t *testing.T) {
+	r := start(t, nil)
+	r.waitReady()
+	good, bad := r.issuer.Token(), r.issuer.Token(authtest.ForgedBy(forger))
+	for _, token := range []string{good, bad} {
+		d := r.dial(false)
+		d.say("AUTH " + token)
+		d.expect("")
+	}
+	_, metrics := r.get("/metrics")
+	_, readiness := r.get("/readyz")
+	for _, token := range []string{good, bad} {
+		checkSilent(t, "metrics", metrics+readiness, token)
+	}
+}
+
+// checkSilent fails when output holds 16 bytes in a row of the payload or the
+// signature.
+func checkSilent(t *testing.T, where, output, token string) {
+	t.Helper()
+	_, secret, _ := strings.Cut(token, ".") // the header is no secret
+	for _, part := range strings.FieldsFunc(secret, func(c rune) bool { return c == '.' || c == ' ' || c == '=' }) {
+		for i := 0; i+16 <= len(part); i++ {
+			if strings.Contains(output, part[i:i+16]) {
+				t.Errorf("%s: holds %q of a token", where, part[i:i+16])
+				break
+			}
+		}
+	}
+}

@@ -34,6 +34,8 @@ var rooms = map[string][]string{
 	"internal/devissuer": {"internal/mint"},
 	"internal/app":       {"auth", "gateway", "session", "wire", "internal/config", "internal/oplog", "internal/ops"},
 
+	"examples/backend": {"auth", "gateway", "session"},
+
 	"cmd/linegate":     {"auth", "gateway", "session", "wire", "internal/app", "internal/config", "internal/oplog", "internal/ops"},
 	"cmd/linegatectl":  {"auth", "client", "wire", "internal/config"},
 	"cmd/linegate-dev": {"auth", "gateway", "session", "wire", "internal/app", "internal/config", "internal/devissuer", "internal/mint", "internal/oplog", "internal/ops"},

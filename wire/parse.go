@@ -90,14 +90,14 @@ func (r Reply) Action() Action {
 func (r Reply) Seconds(key string) time.Duration {
 	word, _ := r.Value(key)
 	n, err := strconv.ParseInt(word, 10, 64)
-	if err != nil || n < 0 || n > int64(maxSeconds/time.Second) {
+	if err != nil || n < 0 || n > int64(maxWait/time.Second) {
 		return 0
 	}
 	return time.Duration(n) * time.Second
 }
 
-// maxSeconds bounds what Seconds believes: a century is surely a mistake.
-const maxSeconds = 100 * 365 * 24 * time.Hour
+// maxWait bounds what Seconds believes: a century is surely a mistake.
+const maxWait = 100 * 365 * 24 * time.Hour
 
 // decodeValue undoes AppendValue; a % that begins no escape stays as it is.
 func decodeValue(s string) string {

@@ -19,7 +19,7 @@ import (
 // The block with every key loads, has every key, and shows the defaults except
 // where it says that a value is an example.
 func TestConfigurationBlock(t *testing.T) {
-	block := open(t, "operations.md").blocks("yaml")[0]
+	block := fences(t, page("operations.md"), "yaml")[0]
 	t.Chdir(t.TempDir())
 	writeCertificates(t)
 	if err := os.WriteFile("linegate.yaml", []byte(block), 0o600); err != nil {

@@ -7,6 +7,9 @@ import (
 	"testing"
 )
 
+// page returns the path of a page of docs.
+func page(name string) string { return filepath.Join("..", "..", "docs", name) }
+
 // document is a page of docs.
 type document struct {
 	t    *testing.T
@@ -15,28 +18,11 @@ type document struct {
 
 func open(t *testing.T, name string) document {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+	text, err := os.ReadFile(page(name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return document{t, string(text)}
-}
-
-// blocks returns what stands in the fences of this kind.
-func (d document) blocks(kind string) []string {
-	d.t.Helper()
-	var blocks []string
-	for _, part := range strings.Split(d.text, "```"+kind+"\n")[1:] {
-		block, _, found := strings.Cut(part, "```\n")
-		if !found {
-			d.t.Fatal("a block without end")
-		}
-		blocks = append(blocks, block)
-	}
-	if len(blocks) == 0 {
-		d.t.Fatalf("no block of kind %s", kind)
-	}
-	return blocks
 }
 
 // rows returns the rows of all tables whose header is as given, cells trimmed.

@@ -137,12 +137,12 @@ func scrape(t *testing.T) map[string]metric {
 			t.Error(err)
 		}
 	}()
-	page := get(t, "http://"+a.OpsAddr().String()+"/metrics")
+	text := get(t, "http://"+a.OpsAddr().String()+"/metrics")
 	all := map[string]metric{}
-	for _, found := range typeLine.FindAllStringSubmatch(page, -1) {
+	for _, found := range typeLine.FindAllStringSubmatch(text, -1) {
 		all[found[1]] = metric{found[2], map[string]map[string]bool{}}
 	}
-	for _, found := range seriesLine.FindAllStringSubmatch(page, -1) {
+	for _, found := range seriesLine.FindAllStringSubmatch(text, -1) {
 		m, ok := all[found[1]]
 		if !ok {
 			continue // the parts of a histogram
@@ -164,11 +164,11 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	page, err := io.ReadAll(response.Body)
+	text, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s, %v", url, response.Status, err)
 	}
-	return string(page)
+	return string(text)
 }
 
 func set(words []string) map[string]bool {

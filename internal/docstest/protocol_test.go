@@ -51,8 +51,7 @@ func TestCodesOfTheProtocol(t *testing.T) {
 // The conversations are those of a real session: all in a bubble, where time is
 // cheap, and over TCP those in which none passes.
 func TestConversations(t *testing.T) {
-	doc := open(t, "protocol.md")
-	for _, block := range doc.blocks("conversation") {
+	for _, block := range fences(t, page("protocol.md"), "conversation") {
 		t.Run("in a bubble", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()

@@ -18,7 +18,7 @@ const (
 // ErrClosed. It may be called for several listeners.
 func (g *Gateway) Serve(l *Listener) error {
 	defer l.Close()
-	if !g.addListener(l) {
+	if !g.Add(l) {
 		return ErrClosed
 	}
 	defer g.removeListener(l)
@@ -44,7 +44,10 @@ func (g *Gateway) Serve(l *Listener) error {
 	}
 }
 
-func (g *Gateway) addListener(l *Listener) bool {
+// Add makes l known before it is served: its metrics exist from here on, and
+// Shutdown closes it. Serve adds l itself where that was not done. It is false
+// after Shutdown or Close.
+func (g *Gateway) Add(l *Listener) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {

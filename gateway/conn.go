@@ -53,12 +53,13 @@ func (c *conn) run() {
 
 // handshake brings c behind TLS where its listener has it.
 func (c *conn) handshake() (nc net.Conn, failure wire.Code) {
-	plain := steady.New(c.nc, c.gateway.writeTimeout)
+	timeouts := c.gateway.timeouts.Load()
+	plain := steady.New(c.nc, timeouts.Write)
 	if c.listener.TLS == nil {
 		return plain, 0
 	}
 	secure := tls.Server(plain, c.listener.TLS.Config())
-	_ = secure.SetDeadline(time.Now().Add(c.gateway.handshakeTimeout))
+	_ = secure.SetDeadline(time.Now().Add(timeouts.Handshake))
 	if err := secure.Handshake(); err != nil {
 		if code := c.endedFor(); code != 0 {
 			return nil, code

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linegate/linegate/wire"
@@ -28,27 +29,31 @@ type Conn interface {
 
 // Handler makes the Conn that serves nc, which is behind TLS already where the
 // listener has it. A Write to nc fails with os.ErrDeadlineExceeded once the
-// client has taken no byte for Config.WriteTimeout. The handler calls
+// client has taken no byte for Timeouts.Write. The handler calls
 // authenticated when the client no longer is a stranger.
 type Handler func(nc net.Conn, authenticated func()) Conn
 
-// Config makes a Gateway. Zero durations take the defaults of operations.md.
+// Config makes a Gateway. A zero duration takes its default.
 type Config struct {
-	Handler          Handler       // required
-	HandshakeTimeout time.Duration // for TLS, absolute; 10 s
-	WriteTimeout     time.Duration // in which a client takes no byte; 10 s
-	Limits           Limits
-	Metrics          *Metrics     // nil: not counted anywhere
-	Log              *slog.Logger // nil: discarded
+	Handler  Handler // required
+	Timeouts Timeouts
+	Limits   Limits
+	Metrics  *Metrics     // nil: not counted anywhere
+	Log      *slog.Logger // nil: discarded
+}
+
+// Timeouts bound what a client may keep the gateway waiting for.
+type Timeouts struct {
+	Handshake time.Duration // TLS, absolute; 10 s
+	Write     time.Duration // in which a client takes no byte; 10 s
 }
 
 // Gateway accepts connections and has them served.
 type Gateway struct {
-	handler          Handler
-	handshakeTimeout time.Duration
-	writeTimeout     time.Duration
-	metrics          *Metrics
-	log              *slog.Logger
+	handler  Handler
+	timeouts atomic.Pointer[Timeouts]
+	metrics  *Metrics
+	log      *slog.Logger
 
 	serving sync.WaitGroup // connections, tracked and refused
 
@@ -77,19 +82,11 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, errors.New("gateway: a Handler is required")
 	}
 	g := &Gateway{
-		handler:          cfg.Handler,
-		handshakeTimeout: cfg.HandshakeTimeout,
-		writeTimeout:     cfg.WriteTimeout,
-		metrics:          cfg.Metrics,
-		log:              cfg.Log,
-		listeners:        make(map[*Listener]struct{}),
-		conns:            make(map[*conn]struct{}),
-	}
-	if g.handshakeTimeout == 0 {
-		g.handshakeTimeout = 10 * time.Second
-	}
-	if g.writeTimeout == 0 {
-		g.writeTimeout = 10 * time.Second
+		handler:   cfg.Handler,
+		metrics:   cfg.Metrics,
+		log:       cfg.Log,
+		listeners: make(map[*Listener]struct{}),
+		conns:     make(map[*conn]struct{}),
 	}
 	if g.metrics == nil {
 		g.metrics = NewMetrics(nil)
@@ -98,7 +95,20 @@ func New(cfg Config) (*Gateway, error) {
 		g.log = slog.New(slog.DiscardHandler)
 	}
 	g.SetLimits(cfg.Limits)
+	g.SetTimeouts(cfg.Timeouts)
 	return g, nil
+}
+
+// SetTimeouts replaces the time-outs for connections that come later.
+func (g *Gateway) SetTimeouts(t Timeouts) {
+	const standard = 10 * time.Second
+	if t.Handshake == 0 {
+		t.Handshake = standard
+	}
+	if t.Write == 0 {
+		t.Write = standard
+	}
+	g.timeouts.Store(&t)
 }
 
 // Close ends everything at once: listeners and connections are closed without

@@ -338,7 +338,7 @@ func TestAcceptBackoff(t *testing.T) {
 func TestHandshakeTimeout(t *testing.T) {
 	secure := newTestTLS(t)
 	synctest.Test(t, func(t *testing.T) {
-		g, err := New(Config{Handler: serveLines, HandshakeTimeout: 10 * time.Second})
+		g, err := New(Config{Handler: serveLines, Timeouts: Timeouts{Handshake: 10 * time.Second}})
 		if err != nil {
 			t.Fatal(err)
 		}

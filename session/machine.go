@@ -131,10 +131,7 @@ func (m *machine) input(now moment, in []byte, r *Reply) (taken int) {
 // its size with it: 0 when it is not complete. A line beyond its limit ends
 // the connection as soon as that is certain.
 func (m *machine) nextLine(in []byte, r *Reply) (line []byte, size int) {
-	limit := m.rules.MaxLine
-	if bytes.HasPrefix(in, []byte(wire.AuthPrefix)) {
-		limit = m.rules.MaxAuthLine
-	}
+	limit := m.lineLimit(in)
 	end := bytes.IndexByte(in, '\n')
 	if end > limit || end < 0 && len(in) > limit {
 		if m.stage == opening {
@@ -148,6 +145,15 @@ func (m *machine) nextLine(in []byte, r *Reply) (line []byte, size int) {
 		return nil, 0
 	}
 	return bytes.TrimSuffix(in[:end], []byte("\r")), end + 1
+}
+
+// lineLimit returns how many bytes the line at the start of in may have before
+// its LF.
+func (m *machine) lineLimit(in []byte) int {
+	if bytes.HasPrefix(in, []byte(wire.AuthPrefix)) {
+		return m.rules.MaxAuthLine
+	}
+	return m.rules.MaxLine
 }
 
 func (m *machine) line(now moment, line []byte, r *Reply) {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ type Metrics struct {
 	bytesReceived atomic.Int64
 	bytesSent     atomic.Int64
 	sessionsOpen  func() int
+	issuers       []string // with series; touched by SetIssuers alone
 }
 
 var (
@@ -67,8 +69,15 @@ func counterFunc(name, help string, labels prometheus.Labels, value *atomic.Int6
 		func() float64 { return float64(value.Load()) })
 }
 
-// SetIssuers makes every series of these issuers, and of no issuer, exist.
+// SetIssuers makes every series of these issuers, and of no issuer, exist, and
+// those of issuers that were there before go.
 func (m *Metrics) SetIssuers(names []string) {
+	for _, gone := range m.issuers {
+		if !slices.Contains(names, gone) {
+			m.attempts.DeletePartialMatch(prometheus.Labels{"issuer": gone})
+		}
+	}
+	m.issuers = names
 	for _, issuer := range append([]string{""}, names...) {
 		for _, kind := range attemptKinds {
 			for _, o := range auth.Outcomes() {

@@ -221,7 +221,7 @@ func (s *Session) read(now moment) {
 	if !s.armRead(now) {
 		return
 	}
-	s.in = growBuffer(s.in, max(s.rules.MaxAuthLine, s.rules.MaxLine)+1)
+	s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
 	n, err := s.nc.Read(s.in[len(s.in):cap(s.in)])
 	s.in = s.in[:len(s.in)+n]
 	s.srv.metrics.bytesReceived.Add(int64(n))

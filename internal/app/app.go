@@ -78,11 +78,10 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 		Handler: func(nc net.Conn, authenticated func()) gateway.Conn {
 			return a.sessions.New(nc, authenticated)
 		},
-		HandshakeTimeout: cfg.Session.HandshakeTimeout,
-		WriteTimeout:     cfg.Session.WriteTimeout,
-		Limits:           limits(cfg),
-		Metrics:          a.metrics.gateway,
-		Log:              o.Log,
+		Timeouts: timeouts(cfg),
+		Limits:   limits(cfg),
+		Metrics:  a.metrics.gateway,
+		Log:      o.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +116,9 @@ func (a *App) listen() error {
 		if err != nil {
 			return fmt.Errorf("listen[%d].address: %w", i, err)
 		}
-		a.listeners = append(a.listeners, &gateway.Listener{Listener: bound, Name: l.Name, TLS: secure})
+		listener := &gateway.Listener{Listener: bound, Name: l.Name, TLS: secure}
+		a.listeners = append(a.listeners, listener)
+		a.gateway.Add(listener) // so that no scrape comes before its series
 	}
 	return nil
 }
@@ -157,7 +158,7 @@ func (a *App) Run(ctx context.Context) error {
 	failed := make(chan error, len(a.listeners)+1)
 	for _, l := range a.listeners {
 		if l.TLS != nil {
-			background.Go(func() { l.TLS.Watch(work, certificateInterval, a.log) })
+			background.Go(func() { l.TLS.Watch(work, certificateInterval, a.log.With(slog.String("listener", l.Name))) })
 		}
 		background.Go(func() {
 			if err := a.gateway.Serve(l); !errors.Is(err, gateway.ErrClosed) {

@@ -23,6 +23,10 @@ func limits(cfg *config.Config) gateway.Limits {
 	return gateway.Limits{Connections: cfg.Limits.Connections, Unauthenticated: cfg.Limits.Unauthenticated}
 }
 
+func timeouts(cfg *config.Config) gateway.Timeouts {
+	return gateway.Timeouts{Handshake: cfg.Session.HandshakeTimeout, Write: cfg.Session.WriteTimeout}
+}
+
 func tlsConfig(t *config.TLS) gateway.TLSConfig {
 	c := gateway.TLSConfig{CertFile: t.Cert, KeyFile: t.Key, ClientCAFile: t.ClientCA}
 	if t.ClientCA != "" {

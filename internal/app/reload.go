@@ -52,6 +52,7 @@ func (a *App) reload(next *config.Config) error {
 	}
 	a.gateway.SetLimits(limits(next))
 	a.issuers.boundWaiting(a.gateway.Limits().Unauthenticated)
+	a.gateway.SetTimeouts(timeouts(next))
 	a.sessions.SetRules(rules(next))
 	a.logLevel.Set(level)
 	a.keepWhatNeedsRestart(next)
@@ -93,8 +94,6 @@ func (a *App) keepWhatNeedsRestart(next *config.Config) {
 	keep("ops", &a.cfg.Ops, &next.Ops)
 	keep("backend", &a.cfg.Backend, &next.Backend)
 	keep("log.format", &a.cfg.Log.Format, &next.Log.Format)
-	keep("session.handshake_timeout", &a.cfg.Session.HandshakeTimeout, &next.Session.HandshakeTimeout)
-	keep("session.write_timeout", &a.cfg.Session.WriteTimeout, &next.Session.WriteTimeout)
 }
 
 // sameSockets tells whether two lists of listeners differ in their

@@ -143,6 +143,9 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token) (*Ident
 	if refusal := iss.checkHeader(t); refusal != nil {
 		return nil, refusal
 	}
+	if len(t.signature) == 0 { // no key could save it
+		return nil, refuse(Signature, "", errEmpty)
+	}
 	keys := iss.Keys.Current()
 	key, refusal := keys.find(t.kid, t.alg)
 	if refusal != nil && refusal.Outcome == UnknownKey && (t.kid != "" || keys == nil) {

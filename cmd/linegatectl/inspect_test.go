@@ -104,7 +104,7 @@ issuers:
 		"scope":          {iss.Token(authtest.Claim("scope", "x")), `linegatectl: refused: scope (scope): "line:connect" is missing`},
 		"type":           {iss.Token(authtest.Header("typ", "JWT")), "linegatectl: refused: type (typ): not on the issuer's list"},
 		"algorithm":      {iss.Token(authtest.Header("alg", "PS512")), "linegatectl: refused: algorithm (alg): not on the issuer's list"},
-		"unsigned":       {iss.Unsigned(), "linegatectl: refused: format: an empty part"},
+		"unsigned":       {iss.Unsigned(), "linegatectl: refused: algorithm (alg): not on the issuer's list"},
 		"issuer":         {stranger.Token(), "linegatectl: refused: issuer (iss): not a configured issuer"},
 		"unknown key":    {iss.Token(authtest.SignedBy(unpublished)), "linegatectl: refused: unknown_key (kid): the issuer publishes no such key"},
 		"forged":         {iss.Token(authtest.ForgedBy(unpublished)), "linegatectl: refused: signature"},

@@ -18,10 +18,10 @@ const (
 // ErrClosed. It may be called for several listeners.
 func (g *Gateway) Serve(l *Listener) error {
 	defer l.Close()
-	if !g.Add(l) {
+	if !g.beginServe(l) {
 		return ErrClosed
 	}
-	defer g.removeListener(l)
+	defer g.endServe(l)
 	var backoff time.Duration
 	for {
 		nc, err := l.Accept()
@@ -29,17 +29,19 @@ func (g *Gateway) Serve(l *Listener) error {
 		case err == nil:
 			backoff = 0
 			g.admit(l, nc)
+		case g.isClosed():
+			return ErrClosed
 		case errors.Is(err, net.ErrClosed):
-			if g.isClosed() {
-				return ErrClosed
-			}
 			return err
 		default:
 			backoff = min(max(2*backoff, firstBackoff), maxBackoff)
 			g.metrics.acceptErrors.Add(1)
 			g.log.Error("accepting a connection failed", slog.String("listener", l.Name),
 				slog.Any("error", err), slog.Duration("retry_in", backoff))
-			time.Sleep(backoff)
+			select {
+			case <-time.After(backoff):
+			case <-g.stopping:
+			}
 		}
 	}
 }
@@ -50,6 +52,11 @@ func (g *Gateway) Serve(l *Listener) error {
 func (g *Gateway) Add(l *Listener) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.add(l)
+}
+
+// add is Add with mu held.
+func (g *Gateway) add(l *Listener) bool {
 	if g.closed {
 		return false
 	}
@@ -58,10 +65,23 @@ func (g *Gateway) Add(l *Listener) bool {
 	return true
 }
 
-func (g *Gateway) removeListener(l *Listener) {
+// beginServe counts the accept loop among what is served: a Shutdown then
+// waits for the connection that the loop may just have been given.
+func (g *Gateway) beginServe(l *Listener) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !g.add(l) {
+		return false
+	}
+	g.serving.Add(1)
+	return true
+}
+
+func (g *Gateway) endServe(l *Listener) {
+	g.mu.Lock()
 	delete(g.listeners, l)
+	g.mu.Unlock()
+	g.serving.Done()
 }
 
 func (g *Gateway) isClosed() bool {

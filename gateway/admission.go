@@ -21,9 +21,13 @@ type Limits struct {
 	Unauthenticated int
 }
 
-// maxRefused is how many connections in excess are kept a moment, so that the
-// BYE arrives; beyond it they are closed at once.
-const maxRefused = 64
+const (
+	// maxRefused is how many connections in excess are kept up to a second,
+	// so that the BYE arrives whatever the client still sends.
+	maxRefused = 64
+	// hastyWait is how long each of those beyond is kept.
+	hastyWait = 5 * time.Millisecond
+)
 
 func (l Limits) withDefaults() Limits {
 	if l.Connections == 0 {
@@ -141,7 +145,7 @@ func (g *Gateway) refuse(c *conn, code wire.Code) {
 		return
 	}
 	if c.hasty {
-		steady.HangupWithin(c.nc, 0)
+		steady.HangupWithin(c.nc, hastyWait)
 		return
 	}
 	steady.Hangup(c.nc)

@@ -6,8 +6,10 @@ package gateway
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +57,8 @@ type Gateway struct {
 	metrics  *Metrics
 	log      *slog.Logger
 
-	serving sync.WaitGroup // connections, tracked and refused
+	serving  sync.WaitGroup // connections, tracked and refused, and accept loops
+	stopping chan struct{}  // closed with closed
 
 	mu        sync.Mutex
 	limits    Limits
@@ -87,6 +90,7 @@ func New(cfg Config) (*Gateway, error) {
 		log:       cfg.Log,
 		listeners: make(map[*Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
+		stopping:  make(chan struct{}),
 	}
 	if g.metrics == nil {
 		g.metrics = NewMetrics(nil)
@@ -116,10 +120,12 @@ func (g *Gateway) SetTimeouts(t Timeouts) {
 func (g *Gateway) Close() {
 	g.stopListening()
 	g.mu.Lock()
-	for c := range g.conns {
+	conns := slices.Collect(maps.Keys(g.conns))
+	g.mu.Unlock()
+	for _, c := range conns {
+		c.end(wire.Forced, 0) // it may wait for something else than its socket
 		c.nc.Close()
 	}
-	g.mu.Unlock()
 	g.serving.Wait()
 }
 
@@ -127,7 +133,11 @@ func (g *Gateway) Close() {
 func (g *Gateway) stopListening() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
 	g.closed = true
+	close(g.stopping)
 	for l := range g.listeners {
 		l.Close()
 	}

@@ -192,6 +192,70 @@ linegate_connections_open 0
 	}
 }
 
+// TestManyInExcessAtOnce: beyond those that are kept a moment, the BYE arrives
+// too where the client has said nothing unread.
+func TestManyInExcessAtOnce(t *testing.T) {
+	f := start(t, Config{Limits: Limits{Connections: 1, Unauthenticated: 1}}, nil)
+	f.dial().exchange("in", "welcome")
+	var all []*client
+	for range 3 * maxRefused { // none closes: each is kept as long as it may
+		c := f.dial()
+		io.WriteString(c, "AUTH something\n")
+		all = append(all, c)
+	}
+	for _, c := range all {
+		c.expect("BYE too_many_sessions action=retry retry_after=")
+		c.expectEnd()
+	}
+}
+
+// TestShutdownWaitsForAccepted: a connection that was accepted when Shutdown
+// began gets its BYE before Shutdown returns.
+func TestShutdownWaitsForAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := New(Config{Handler: serveLines})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &lateListener{stubListener: newStubListener(), late: make(chan net.Conn)}
+		go g.Serve(&Listener{Listener: l, Name: "stub"})
+		synctest.Wait()
+		down := make(chan error, 1)
+		go func() { down <- g.Shutdown(t.Context(), 0) }()
+		synctest.Wait()
+		client, server := net.Pipe()
+		l.late <- server // Accept had it when the listener was closed
+		if line, err := bufio.NewReader(client).ReadString('\n'); !strings.HasPrefix(line, "BYE draining ") {
+			t.Fatal(line, err)
+		}
+		select {
+		case err := <-down:
+			t.Fatalf("Shutdown returned %v before the connection was gone", err)
+		default:
+		}
+		client.Close()
+		if err := <-down; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// lateListener hands one more connection over when it is closed.
+type lateListener struct {
+	*stubListener
+	late chan net.Conn
+	done bool
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	nc, err := l.stubListener.Accept()
+	if err != nil && !l.done {
+		l.done = true
+		return <-l.late, nil
+	}
+	return nc, err
+}
+
 // TestExcessUnderTLS is closed without a line, and without a handshake.
 func TestExcessUnderTLS(t *testing.T) {
 	f := start(t, Config{Limits: Limits{Connections: 1}}, newTestTLS(t))

@@ -72,7 +72,14 @@ func (m *Metrics) accept(l *Listener) {
 	m.listeners[l.Name].accepted.Add(1)
 }
 
-func (m *Metrics) close(reason wire.Code) { m.closed[reason].Add(1) }
+// close counts a connection that ended. A code that is no reason to end is a
+// fault of whoever served it.
+func (m *Metrics) close(reason wire.Code) {
+	if m.closed[reason] == nil {
+		reason = wire.InternalError
+	}
+	m.closed[reason].Add(1)
+}
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {

@@ -35,8 +35,11 @@ func (g *Gateway) endAll(ctx context.Context, window time.Duration, gone <-chan 
 	for _, c := range strangers {
 		c.end(wire.Draining, comeBack())
 	}
-	for _, c := range clients {
-		c.announce(comeBack())
+	// What the NOTICE says counts from the close, so the BYE says the same.
+	returns := make([]time.Duration, len(clients))
+	for i, c := range clients {
+		returns[i] = comeBack()
+		c.announce(returns[i])
 	}
 	// The last tenth of the window is for the closes themselves.
 	step := window * 9 / 10 / time.Duration(len(clients)+1)
@@ -44,7 +47,7 @@ func (g *Gateway) endAll(ctx context.Context, window time.Duration, gone <-chan 
 	for i, c := range clients {
 		select {
 		case <-time.After(time.Until(start.Add(time.Duration(i+1) * step))):
-			c.end(wire.Draining, comeBack())
+			c.end(wire.Draining, returns[i])
 		case <-gone:
 			return
 		case <-ctx.Done():

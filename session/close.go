@@ -17,7 +17,12 @@ func (s *Session) close() {
 	case wire.ClientReset, wire.WriteFailed, wire.Forced:
 		return // nobody is there
 	}
-	_ = s.nc.SetWriteDeadline(time.Now().Add(s.rules.WriteTimeout))
+	switch s.machine.end {
+	case wire.ClientClosed, wire.IdleTimeout, wire.Draining, wire.Replaced:
+		// A client that goes on reading gets all that it was promised.
+	default:
+		_ = s.nc.SetWriteDeadline(time.Now().Add(s.rules.WriteTimeout))
+	}
 	<-s.out.empty()
 	switch {
 	case s.out.failure() != nil:

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -128,7 +130,8 @@ func TestSlowConsumer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
 				srv := newServer(t, Config{Rules: Rules{IdleTimeout: time.Hour}})
-				_, in, ended := connect(t, srv, client, steady.New(server, 10*time.Second))
+				_, _, ended := connect(t, srv, client, steady.New(server, 10*time.Second))
+				in := bytewise(client)
 				go io.WriteString(client, "ten bytes.\n")
 				for range len("from server: ten bytes.\n") {
 					time.Sleep(tt.pause) // synctest's clock
@@ -144,6 +147,9 @@ func TestSlowConsumer(t *testing.T) {
 		})
 	}
 }
+
+// bytewise reads no byte before it is asked for.
+func bytewise(client net.Conn) *bufio.Reader { return bufio.NewReader(iotest.OneByteReader(client)) }
 
 // TestIdleStandsStillWhileNotReading: the gateway that waits for its client to
 // take replies does not call the client idle.
@@ -364,4 +370,173 @@ type panicky struct{}
 
 func (panicky) Verify(_ context.Context, token string) (*auth.Identity, error) {
 	panic("with " + token)
+}
+
+// TestNothingBehindTheBye: however a backend pushes while its session ends, the
+// BYE is the last line.
+func TestNothingBehindTheBye(t *testing.T) {
+	srv := newServer(t, Config{})
+	for range 200 {
+		client, server := tcpPair(t)
+		s, in, ended := connect(t, srv, client, server)
+		var pushing sync.WaitGroup
+		for range 2 {
+			pushing.Go(func() {
+				for s.Push([]byte("news")) == nil {
+				}
+			})
+		}
+		go s.End(wire.TokenRevoked, 0)
+		said, err := io.ReadAll(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(string(said), "\n"), "\n")
+		if last := lines[len(lines)-1]; !strings.HasPrefix(last, "BYE token_revoked ") {
+			t.Fatalf("the last line is %q", last)
+		}
+		pushing.Wait()
+		client.Close()
+		<-ended
+	}
+}
+
+// TestNoPushAfterExpiry: between the expiry and the BYE nothing is sent.
+func TestNoPushAfterExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		srv := newServer(t, Config{Rules: Rules{IdleTimeout: 2 * time.Hour}})
+		srv.jitter = func(n int64) int64 { return n - 1 }
+		s, in, ended := connect(t, srv, client, steady.New(server, time.Minute))
+		expect(t, in, "NOTICE reauth ")
+		time.Sleep(time.Until(s.Identity().Expires))
+		for range 5 {
+			if err := s.Push([]byte("late")); !errors.Is(err, ErrClosed) {
+				t.Fatalf("push after the expiry: %v", err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		expect(t, in, "BYE token_expired ")
+		client.Close()
+		<-ended
+	})
+}
+
+// TestStallIsTimedFromTheLastByte: a client that took some of a write and then
+// nothing has write_timeout, not twice that, and the close waits no longer.
+func TestStallIsTimedFromTheLastByte(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		srv := newServer(t, Config{Rules: Rules{IdleTimeout: time.Hour}})
+		_, _, ended := connect(t, srv, client, steady.New(server, 8*time.Second))
+		in := bytewise(client)
+		go io.WriteString(client, "ten bytes.\n")
+		time.Sleep(7 * time.Second)
+		in.ReadByte()
+		last := time.Now()
+		if got := <-ended; got != wire.SlowConsumer {
+			t.Fatalf("ended for %s", got)
+		}
+		if took := time.Since(last); took < 7*time.Second || took > 9*time.Second {
+			t.Fatalf("ended %v after the last byte", took)
+		}
+	})
+}
+
+// TestSlowReaderAtTheEnd: a client that ended its stream and reads slowly,
+// though steadily, still gets every answer.
+func TestSlowReaderAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		srv := newServer(t, Config{Rules: Rules{IdleTimeout: time.Hour}})
+		s, _, ended := connect(t, srv, client, steady.New(server, 10*time.Second))
+		in := bytewise(client)
+		const lines = 100
+		io.WriteString(client, strings.Repeat("ping\n", lines))
+		synctest.Wait()
+		s.End(wire.Draining, time.Second)
+		for range lines {
+			time.Sleep(time.Second)
+			expect(t, in, "pong\n")
+		}
+		expect(t, in, "BYE draining ")
+		client.Close()
+		<-ended
+	})
+}
+
+// pausedConn is a connection on a machine that stands still now and then: the
+// test says of each read whether it meets its deadline or looks at the socket.
+type pausedConn struct {
+	net.Conn
+	deadline chan bool
+}
+
+func (c pausedConn) Read(b []byte) (int, error) {
+	if <-c.deadline {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Read(b)
+}
+
+// TestPausedMachine: lines that wait when a deadline fires late are served,
+// and their client is not idle.
+func TestPausedMachine(t *testing.T) {
+	client, server := tcpPair(t)
+	defer client.Close()
+	clock := newTestClock()
+	srv := castServer(t, Rules{}, clock, castAuth{now: clock.wall})
+	paused := pausedConn{server, make(chan bool, 2)}
+	ended := make(chan wire.Code, 1)
+	go func() { ended <- srv.New(paused, nil).Serve() }()
+	in := bufio.NewReader(client)
+	io.WriteString(client, "AUTH alice.3000\n")
+	paused.deadline <- false
+	expect(t, in, "OK AUTH ")
+	for range 20 {
+		io.WriteString(client, "ping\n")
+		clock.add(31*time.Second, 31*time.Second)
+		paused.deadline <- true
+		paused.deadline <- false
+		expect(t, in, "pong\n")
+	}
+	client.Close()
+	paused.deadline <- false
+	if got := <-ended; got != wire.ClientClosed {
+		t.Fatalf("ended for %s", got)
+	}
+}
+
+// slowBackend needs 10 ms of its clock for a message.
+type slowBackend struct {
+	clock *testClock
+	taken *int
+}
+
+func (b slowBackend) Message(*Session, []byte, *Reply) error {
+	b.clock.add(10*time.Millisecond, 10*time.Millisecond)
+	*b.taken++
+	return nil
+}
+
+// TestExpiryWithinABatch: lines that came together are not all served because
+// the first was in time.
+func TestExpiryWithinABatch(t *testing.T) {
+	client, server := tcpPair(t)
+	defer client.Close()
+	clock, taken := newTestClock(), 0
+	srv := castServer(t, Rules{}, clock, castAuth{now: clock.wall})
+	srv.backend = slowBackend{clock, &taken}
+	ended := make(chan wire.Code, 1)
+	go func() { ended <- srv.New(server, nil).Serve() }()
+	io.WriteString(client, "AUTH alice.1\n"+strings.Repeat("x\n", 1000))
+	said, err := io.ReadAll(client)
+	if err != nil || !strings.Contains(string(said), "BYE token_expired ") {
+		t.Fatalf("%q, %v", said, err)
+	}
+	client.Close()
+	<-ended
+	if taken > 100+messagesPerLook {
+		t.Errorf("%d messages of 10 ms were served in a second", taken)
+	}
 }

@@ -86,6 +86,12 @@ const (
 	// maxBatch bounds the replies that one batch of lines makes before they
 	// are sent, so that a client that never pauses still gets them.
 	maxBatch = 32 << 10
+	// messagesPerLook is how many messages are served by one look at the
+	// clock: a backend may take its time over each, and none may be served
+	// after the expiry.
+	messagesPerLook = 64
+	// timerSlack is by how much a timer may be late without a reason.
+	timerSlack = 50 * time.Millisecond
 	// renewalInterval is the least time between two re-AUTHs.
 	renewalInterval = time.Second
 	// expirySpread is the time over which the BYEs of sessions that expire
@@ -113,18 +119,27 @@ func (m *machine) need() need {
 
 // input serves the complete lines at the start of in and returns how many
 // bytes it took. It stops at an AUTH, whose verdict the lines behind it wait
-// for, at the end of the connection, and when r has enough for a batch.
-func (m *machine) input(now moment, in []byte, r *Reply) (taken int) {
+// for, at the end of the connection, and when r has enough for a batch; and it
+// stops, with late set, when it has handed so many messages to the backend that
+// now must be read anew.
+func (m *machine) input(now moment, in []byte, r *Reply) (taken int, late bool) {
+	messages := m.lines[messageLine]
 	for m.need() == needInput && len(r.buf) < maxBatch {
+		if m.lines[messageLine]-messages >= messagesPerLook {
+			return taken, true
+		}
+		if m.expire(now) {
+			break
+		}
 		line, size := m.nextLine(in[taken:], r)
-		if size == 0 || m.expire(now) {
+		if size == 0 {
 			break
 		}
 		taken += size
 		m.idleSince = now.mono
 		m.line(now, line, r)
 	}
-	return taken
+	return taken, false
 }
 
 // nextLine cuts the first line off in and returns it without its line end, and
@@ -330,7 +345,8 @@ func (m *machine) tick(now moment, r *Reply) {
 		}
 		if !m.noticed && now.wall >= m.noticeAt {
 			m.noticed = true
-			r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(m.ends-now.wall))
+			// 30 s that a timer made 29.999 are still 30.
+			r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(m.ends-now.wall+int64(timerSlack)))
 		}
 		if m.stage == open && now.mono-m.idleSince >= m.rules.IdleTimeout {
 			m.finish(wire.IdleTimeout, 0, r)

@@ -78,9 +78,9 @@ func newBench(rules Rules) *bench {
 func (b *bench) run() {
 	for {
 		b.m.tick(b.now, &b.reply)
-		taken := b.m.input(b.now, b.in, &b.reply)
+		taken, late := b.m.input(b.now, b.in, &b.reply)
 		b.in = b.in[taken:]
-		full := len(b.reply.buf) >= maxBatch
+		full := late || len(b.reply.buf) >= maxBatch
 		b.out = append(b.out, b.reply.buf...)
 		b.reply.buf = b.reply.buf[:0]
 		switch {

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,7 @@ type Metrics struct {
 	bytesReceived atomic.Int64
 	bytesSent     atomic.Int64
 	sessionsOpen  func() int
-	issuers       []string // with series; touched by SetIssuers alone
+	issuers       atomic.Pointer[map[string]bool] // that have series; read-only
 }
 
 var (
@@ -72,12 +71,17 @@ func counterFunc(name, help string, labels prometheus.Labels, value *atomic.Int6
 // SetIssuers makes every series of these issuers, and of no issuer, exist, and
 // those of issuers that were there before go.
 func (m *Metrics) SetIssuers(names []string) {
-	for _, gone := range m.issuers {
-		if !slices.Contains(names, gone) {
-			m.attempts.DeletePartialMatch(prometheus.Labels{"issuer": gone})
+	known := map[string]bool{"": true}
+	for _, name := range names {
+		known[name] = true
+	}
+	if before := m.issuers.Swap(&known); before != nil {
+		for name := range *before {
+			if !known[name] {
+				m.attempts.DeletePartialMatch(prometheus.Labels{"issuer": name})
+			}
 		}
 	}
-	m.issuers = names
 	for _, issuer := range append([]string{""}, names...) {
 		for _, kind := range attemptKinds {
 			for _, o := range auth.Outcomes() {
@@ -103,6 +107,9 @@ func (m *Metrics) attempt(kind attemptKind, identity *auth.Identity, err error, 
 		issuer = identity.IssuerName
 	} else {
 		issuer = refusedBy(err)
+	}
+	if !(*m.issuers.Load())[issuer] {
+		issuer = "" // it was removed meanwhile, and its series must not return
 	}
 	m.attempts.WithLabelValues(issuer, attemptKinds[kind], outcome(err).String()).Inc()
 	m.duration.Observe(took.Seconds())

@@ -30,15 +30,17 @@ type Session struct {
 	// Owned by the serving goroutine.
 	machine   machine
 	reply     Reply
-	in        []byte // read and not yet taken; holds a buffer only while needed
-	readErr   error  // what reading ended with; served when in is used up
-	verdict   chan verdict
+	in        []byte       // read and not yet taken; holds a buffer only while needed
+	readErr   error        // what reading ended with; served when in is used up
+	verdict   chan verdict // of the check under way; nil: none is
 	stopCheck context.CancelFunc
+	entered   bool // authenticated, and not yet left
 
 	// Set when the session is authenticated, before the registry or the
 	// backend sees it.
 	sessionID string
 	identity  atomic.Pointer[auth.Identity]
+	ends      atomic.Int64  // machine.ends, for those who push
 	since     time.Duration // mono
 
 	out  outbox
@@ -82,11 +84,11 @@ func (s *Session) Push(text []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.orders.open {
+	if !s.orders.open || s.srv.clock().wall >= s.ends.Load() {
 		return ErrClosed
 	}
 	if !s.out.push(line) {
-		s.order(func(o *orders) { o.end = wire.SlowConsumer })
+		s.orderEnd(wire.SlowConsumer, 0)
 		return ErrSlow
 	}
 	return nil
@@ -98,8 +100,13 @@ func (s *Session) Push(text []byte) error {
 func (s *Session) End(code wire.Code, retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.orderEnd(code, seconds(retryAfter))
+}
+
+// orderEnd is End with mu held.
+func (s *Session) orderEnd(code wire.Code, retryAfter int64) {
 	if s.orders.end == 0 {
-		s.order(func(o *orders) { o.end, o.retryAfter = code, seconds(retryAfter) })
+		s.order(func(o *orders) { o.end, o.retryAfter = code, retryAfter })
 	}
 }
 
@@ -137,16 +144,19 @@ func (s *Session) order(leave func(*orders)) {
 func (s *Session) Serve() wire.Code {
 	defer s.nc.Close()
 	defer s.leave()
+	now := s.srv.clock()
 	for {
-		now := s.srv.clock()
 		s.obey()
 		s.machine.tick(now, &s.reply)
-		s.take(s.machine.input(now, s.in, &s.reply))
-		batch := len(s.reply.buf) >= maxBatch // there may be more in s.in
-		s.send()
 		if s.machine.need() != needVerdict {
 			s.dropCheck() // a verdict that came too late is void
 		}
+		now = s.serveInput(now)
+		batch := len(s.reply.buf) >= maxBatch // there may be more in s.in
+		if s.machine.stage == expired || s.machine.stage == ended {
+			s.mute() // no pushed line may come behind the BYE
+		}
+		s.send()
 		switch s.machine.need() {
 		case needNothing:
 			s.leave()
@@ -154,16 +164,34 @@ func (s *Session) Serve() wire.Code {
 			return s.machine.end
 		case needVerdict:
 			s.awaitVerdict(now)
+			now = s.srv.clock()
 		case needTime:
 			s.sleep(now, nil)
+			now = s.srv.clock()
 		case needInput:
 			if relief, full := s.out.full(); full {
-				s.awaitRelief(now, relief)
-			} else if !batch {
-				s.read(now)
+				now = s.awaitRelief(now, relief)
+			} else if batch {
+				now = s.srv.clock()
+			} else {
+				now = s.read(now)
 			}
 		}
 	}
+}
+
+// serveInput serves what was read, and returns the time, which may have gone
+// on meanwhile.
+func (s *Session) serveInput(now moment) moment {
+	for len(s.in) > 0 {
+		taken, late := s.machine.input(now, s.in, &s.reply)
+		s.take(taken)
+		if !late {
+			break
+		}
+		now = s.srv.clock()
+	}
+	return now
 }
 
 // obey carries out what others ordered.
@@ -212,17 +240,20 @@ func (s *Session) send() {
 }
 
 // read waits for more input, at most until the machine wants to look at the
-// clock.
-func (s *Session) read(now moment) {
+// clock, and serves it.
+func (s *Session) read(now moment) moment {
 	if s.readErr != nil {
 		s.machine.finish(readFailure(s.readErr), 0, &s.reply)
-		return
-	}
-	if !s.armRead(now) {
-		return
+		return now
 	}
 	s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
-	n, err := s.nc.Read(s.in[len(s.in):cap(s.in)])
+	due := s.machine.next(now)
+	n, err := s.readBefore(due - now.mono)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && s.srv.clock().mono-due > timerSlack {
+		// What came while this process, or the whole machine, stood still
+		// must not be called missing.
+		n, err = s.readBefore(time.Millisecond)
+	}
 	s.in = s.in[:len(s.in)+n]
 	s.srv.metrics.bytesReceived.Add(int64(n))
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -232,17 +263,28 @@ func (s *Session) read(now moment) {
 		releaseBuffer(s.in)
 		s.in = nil
 	}
+	// Served before the clock has its say: what is here came in time.
+	return s.serveInput(s.srv.clock())
 }
 
-// armRead sets the read deadline to the machine's next moment, unless an order
-// has come that must be looked at first.
-func (s *Session) armRead(now moment) bool {
+// readBefore reads behind what is in s.in, until an order comes or d has
+// passed.
+func (s *Session) readBefore(d time.Duration) (int, error) {
+	if !s.armRead(d) {
+		return 0, nil
+	}
+	return s.nc.Read(s.in[len(s.in):cap(s.in)])
+}
+
+// armRead sets the read deadline, unless an order has come that must be looked
+// at first.
+func (s *Session) armRead(d time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.orders.any {
 		return false
 	}
-	_ = s.nc.SetReadDeadline(time.Now().Add(s.machine.next(now) - now.mono))
+	_ = s.nc.SetReadDeadline(time.Now().Add(d))
 	return true
 }
 
@@ -291,6 +333,7 @@ func (s *Session) sleep(now moment, verdicts <-chan verdict) {
 	defer timer.Stop()
 	select {
 	case v := <-verdicts:
+		s.dropCheck() // it is over, and the next AUTH needs its own
 		s.judge(v)
 	case <-s.poke:
 	case <-timer.C:
@@ -313,6 +356,7 @@ func (s *Session) judge(v verdict) {
 		return
 	}
 	s.identity.Store(s.machine.identity)
+	s.ends.Store(s.machine.ends)
 	if first {
 		s.enter(now)
 	}
@@ -320,15 +364,15 @@ func (s *Session) judge(v verdict) {
 
 // enter makes an authenticated session known.
 func (s *Session) enter(now moment) {
-	s.since = now.mono
+	s.since, s.entered = now.mono, true
 	s.srv.sessions.add(s)
-	s.send() // no pushed line may come before the OK
-	s.mu.Lock()
-	s.orders.open = true
-	s.mu.Unlock()
 	if s.authenticated != nil {
 		s.authenticated()
 	}
+	s.send() // the OK, when everybody knows, and before any pushed line
+	s.mu.Lock()
+	s.orders.open = true
+	s.mu.Unlock()
 	identity := s.machine.identity
 	s.srv.log.Info("session opened", s.logID(), s.logRemote(),
 		slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject),
@@ -339,16 +383,21 @@ func (s *Session) enter(now moment) {
 	}
 }
 
+// mute ends the pushing of lines.
+func (s *Session) mute() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders.open = false
+}
+
 // leave undoes enter, once; it is also deferred, for panics.
 func (s *Session) leave() {
 	s.dropCheck()
-	s.mu.Lock()
-	wasOpen := s.orders.open
-	s.orders.open = false
-	s.mu.Unlock()
-	if !wasOpen {
+	if !s.entered {
 		return
 	}
+	s.entered = false
+	s.mute()
 	s.srv.sessions.remove(s)
 	reason := s.machine.end
 	if reason == 0 { // Serve did not come to its end
@@ -363,7 +412,7 @@ func (s *Session) leave() {
 
 // awaitRelief stops reading until half of what is unsent has gone. Idle time
 // stands still meanwhile.
-func (s *Session) awaitRelief(now moment, relief <-chan struct{}) {
+func (s *Session) awaitRelief(now moment, relief <-chan struct{}) moment {
 	timer := time.NewTimer(s.machine.next(now) - now.mono)
 	defer timer.Stop()
 	select {
@@ -371,7 +420,9 @@ func (s *Session) awaitRelief(now moment, relief <-chan struct{}) {
 	case <-s.poke:
 	case <-timer.C:
 	}
-	s.machine.paused(s.srv.clock().mono - now.mono)
+	later := s.srv.clock()
+	s.machine.paused(later.mono - now.mono)
+	return later
 }
 
 // host: what the machine asks for.

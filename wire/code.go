@@ -66,7 +66,7 @@ var codes = [codeCount]struct {
 	InvalidRequest:         {"invalid_request", Fix, bye | err, "the first line must be AUTH and a token"},
 	InvalidToken:           {"invalid_token", Reauth, bye | err, "the token was refused"},
 	InsufficientScope:      {"insufficient_scope", Fix, bye | err, "the token lacks a required scope"},
-	TemporarilyUnavailable: {"temporarily_unavailable", Retry, bye | err, "not able to check the token now"},
+	TemporarilyUnavailable: {"temporarily_unavailable", Retry, bye | err, "not able to check the token now, or too busy"},
 	AuthTimeout:            {"auth_timeout", Retry, bye, "no complete AUTH line in time"},
 	IdleTimeout:            {"idle_timeout", Retry, bye, "超时断开连接"},
 	TokenExpired:           {"token_expired", Reauth, bye, "the token expired"},

@@ -222,6 +222,45 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// TestReloadWhileStarting: a SIGHUP may come at any moment.
+func TestReloadWhileStarting(t *testing.T) {
+	for range 20 {
+		r := start(t, nil) // Run has only just been called
+		same := *r.cfg
+		if err := r.Reload(&same); err != nil {
+			t.Fatal(err)
+		}
+		r.waitReady()
+		if n := r.issuer.Fetches(); n != 1 {
+			t.Fatalf("%d fetches", n)
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAbortWhileChecking: an end at once waits for no issuer.
+func TestAbortWhileChecking(t *testing.T) {
+	var hanging *authtest.Issuer
+	r := start(t, func(c *config.Config) {
+		hanging = authtest.Serve(t)
+		hanging.Fail(authtest.Hang)
+		c.Issuers[0].Issuer = hanging.URL
+	})
+	d := r.dial(false)
+	d.say("AUTH " + hanging.Token())
+	r.waitFor("asked for its key", func() bool { return hanging.Requests("/.well-known/oauth-authorization-server") > 0 })
+	started := time.Now()
+	r.Abort()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(started); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 // TestCertificateChangesOnDisk: a renewed certificate is taken up without a
 // signal.
 func TestCertificateChangesOnDisk(t *testing.T) {

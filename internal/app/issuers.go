@@ -29,8 +29,14 @@ type issuers struct {
 // source is an issuer's configuration with its keys.
 type source struct {
 	cfg  config.Issuer
-	keys *auth.Remote
-	stop context.CancelFunc // of its fetching; nil before it runs
+	keys *keys
+}
+
+// keys are fetched by one goroutine, however often the configuration around
+// them changes.
+type keys struct {
+	*auth.Remote
+	stop context.CancelFunc // nil before it runs; guarded by issuers.mu
 }
 
 func newIssuers(cfg *config.Config, metrics *auth.Metrics, log *slog.Logger) (*issuers, error) {
@@ -46,19 +52,22 @@ func newIssuers(cfg *config.Config, metrics *auth.Metrics, log *slog.Logger) (*i
 // prepare makes the sources of a configuration, those of the issuers whose
 // keys come from where they came before with the keys that are there.
 func (is *issuers) prepare(configs []config.Issuer) ([]*source, error) {
+	is.mu.Lock()
+	defer is.mu.Unlock()
 	var sources []*source
 	for i, cfg := range configs {
 		next := &source{cfg: cfg}
 		for _, old := range is.sources {
 			if sameKeys(old.cfg, cfg) {
-				next.keys, next.stop = old.keys, old.stop
+				next.keys = old.keys
 			}
 		}
 		if next.keys == nil {
-			var err error
-			if next.keys, err = auth.NewRemote(is.remoteConfig(cfg)); err != nil {
+			remote, err := auth.NewRemote(is.remoteConfig(cfg))
+			if err != nil {
 				return nil, fmt.Errorf("issuers[%d]: %w", i, err)
 			}
+			next.keys = &keys{Remote: remote}
 		}
 		sources = append(sources, next)
 	}
@@ -123,9 +132,9 @@ func (is *issuers) start() {
 		return
 	}
 	for _, s := range is.sources {
-		if s.stop == nil {
+		if s.keys.stop == nil {
 			ctx, stop := context.WithCancel(is.ctx)
-			s.stop = stop
+			s.keys.stop = stop
 			is.running.Go(func() { s.keys.Run(ctx) })
 		}
 	}
@@ -138,13 +147,13 @@ func (is *issuers) use(sources []*source) error {
 	if err := is.verifier.SetIssuers(verifierConfigs(sources)); err != nil {
 		return err
 	}
-	kept := map[*auth.Remote]bool{}
+	kept := map[*keys]bool{}
 	for _, s := range sources {
 		kept[s.keys] = true
 	}
 	for _, old := range is.sources {
-		if !kept[old.keys] && old.stop != nil {
-			old.stop()
+		if !kept[old.keys] && old.keys.stop != nil {
+			old.keys.stop()
 		}
 	}
 	is.sources = sources

@@ -86,7 +86,7 @@ type Issuer struct {
 	ClientIDClaims []string            `yaml:"client_id_claims"`
 	TokenIDClaims  []string            `yaml:"token_id_claims"`
 	Leeway         time.Duration       `yaml:"leeway" min:"0s" max:"60s"` // for nbf and iat; exp is strict
-	MaxLifetime    time.Duration       `yaml:"max_lifetime" min:"1s"`
+	MaxLifetime    time.Duration       `yaml:"max_lifetime" min:"1s" max:"8760h"`
 	JWKS           JWKS                `yaml:"jwks"`
 	InsecureHTTP   bool                `yaml:"insecure_http"`
 }
@@ -95,7 +95,7 @@ type Issuer struct {
 type JWKS struct {
 	RefreshInterval time.Duration `yaml:"refresh_interval" min:"1s" max:"24h"`
 	Cooldown        time.Duration `yaml:"cooldown" min:"100ms" max:"5m"` // between two fetches for an unknown kid
-	MaxStale        time.Duration `yaml:"max_stale" min:"1s"`
+	MaxStale        time.Duration `yaml:"max_stale" min:"1s" max:"8760h"`
 	RemovalGrace    time.Duration `yaml:"removal_grace" min:"0s"`
 	Timeout         time.Duration `yaml:"timeout" min:"100ms" max:"1m"` // of one fetch
 	CAFile          string        `yaml:"ca_file"`                      // PEM; empty: the system's
@@ -105,12 +105,12 @@ type JWKS struct {
 type Session struct {
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" min:"1ms" max:"1h"`
 	AuthTimeout      time.Duration `yaml:"auth_timeout" min:"1ms" max:"1h"`
-	IdleTimeout      time.Duration `yaml:"idle_timeout" min:"1ms"`
+	IdleTimeout      time.Duration `yaml:"idle_timeout" min:"1ms" max:"24h"`
 	WriteTimeout     time.Duration `yaml:"write_timeout" min:"1ms" max:"1h"`
 	MaxAuthLine      Size          `yaml:"max_auth_line" min:"256" max:"1MiB"`
 	MaxLine          Size          `yaml:"max_line" min:"16" max:"16MiB"`
 	MaxOutbound      Size          `yaml:"max_outbound" min:"2KiB" max:"1GiB"`
-	ReauthNotice     time.Duration `yaml:"reauth_notice" min:"1ms"`
+	ReauthNotice     time.Duration `yaml:"reauth_notice" min:"1ms" max:"24h"`
 	LinesPerSecond   int           `yaml:"lines_per_second" min:"0"` // 0: unlimited
 }
 

@@ -13,14 +13,16 @@ import (
 )
 
 // Conn is a connection whose Write fails with os.ErrDeadlineExceeded only when
-// the peer took no byte for the whole time-out, or past the deadline set by
-// SetWriteDeadline, which bounds all writes together.
+// the peer took no byte for the whole time-out, give or take an eighth of it,
+// or past the deadline set by SetWriteDeadline, which bounds all writes
+// together. Once a write has failed, all later ones do, at once.
 type Conn struct {
 	net.Conn
 	timeout time.Duration
 
-	mu    sync.Mutex
-	bound time.Time // zero: none
+	mu     sync.Mutex
+	bound  time.Time // zero: none
+	failed error
 }
 
 // New wraps nc; timeout must be above 0.
@@ -29,31 +31,44 @@ func New(nc net.Conn, timeout time.Duration) *Conn {
 }
 
 // Write writes b whole, or fails.
-func (c *Conn) Write(b []byte) (int, error) {
+func (c *Conn) Write(b []byte) (done int, err error) {
 	defer c.disarm()
-	done := 0
+	progress := time.Now()
 	for {
-		bounded := c.arm()
+		if err := c.arm(); err != nil {
+			return done, err
+		}
 		n, err := c.Conn.Write(b[done:])
 		done += n
-		progress := n > 0 && errors.Is(err, os.ErrDeadlineExceeded)
-		if !progress || bounded && c.passed() {
+		now := time.Now()
+		if n > 0 {
+			progress = now
+		}
+		if err == nil {
+			return done, nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(progress) >= c.timeout || c.passed(now) {
+			c.fail(err)
 			return done, err
 		}
 	}
 }
 
-// arm sets the deadline of the next write, and tells whether it is the bound.
-func (c *Conn) arm() (bounded bool) {
+// arm sets the deadline of the next write: short of the time-out, so that a
+// stall is timed from the last byte taken and not from the last call.
+func (c *Conn) arm() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	deadline := time.Now().Add(c.timeout)
+	if c.failed != nil {
+		return c.failed
+	}
+	deadline := time.Now().Add(c.timeout / 8)
 	if !c.bound.IsZero() && c.bound.Before(deadline) {
-		deadline, bounded = c.bound, true
+		deadline = c.bound
 	}
 	// It fails on a closed connection only, and so does the write.
 	_ = c.Conn.SetWriteDeadline(deadline)
-	return bounded
+	return nil
 }
 
 // disarm takes this write's own deadline away: once passed, it would fail
@@ -64,10 +79,16 @@ func (c *Conn) disarm() {
 	_ = c.Conn.SetWriteDeadline(c.bound)
 }
 
-func (c *Conn) passed() bool {
+func (c *Conn) passed(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.bound.IsZero() && !time.Now().Before(c.bound)
+	return !c.bound.IsZero() && !now.Before(c.bound)
+}
+
+func (c *Conn) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err
 }
 
 // SetWriteDeadline bounds this and all later writes; a zero t lifts the bound.

@@ -18,7 +18,7 @@ const (
 // It does not close nc.
 func Hangup(nc net.Conn) { HangupWithin(nc, lingerTime) }
 
-// HangupWithin is Hangup with a shorter wait; 0 takes in what is there.
+// HangupWithin is Hangup with a shorter wait.
 func HangupWithin(nc net.Conn, wait time.Duration) {
 	deadline := time.Now().Add(wait)
 	if !EndStream(nc) || nc.SetReadDeadline(deadline) != nil {

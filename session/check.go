@@ -1,0 +1,120 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/wire"
+)
+
+// verdict is how a check ended.
+type verdict struct {
+	identity *auth.Identity
+	err      error
+	panicked bool
+}
+
+// awaitVerdict has the machine's token checked on a goroutine of its own, so
+// that time and orders are heeded meanwhile, and a signature's deep stack is
+// gone with it.
+func (s *Session) awaitVerdict(now moment) {
+	if s.verdict == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.checkTime(now))
+		s.verdict, s.stopCheck = make(chan verdict, 1), cancel
+		go func(token string, result chan<- verdict) {
+			result <- s.check(ctx, token)
+		}(s.machine.token, s.verdict)
+	}
+	s.sleep(now, s.verdict)
+}
+
+// checkTime is how long a token may be checked: until 1 s before the machine's
+// deadline, so that its client can still be told.
+func (s *Session) checkTime(now moment) time.Duration {
+	left := s.machine.deadline - now.mono
+	return max(left-time.Second, left/2)
+}
+
+func (s *Session) check(ctx context.Context, token string) (v verdict) {
+	defer func() {
+		if recover() != nil { // what it says may hold a part of the token
+			s.srv.log.Error("the authenticator panicked", slog.String("stack", string(debug.Stack())))
+			v.panicked = true
+		}
+	}()
+	identity, err := s.srv.auth.Verify(ctx, token)
+	return verdict{identity: identity, err: err}
+}
+
+func (s *Session) dropCheck() {
+	if s.stopCheck != nil {
+		s.stopCheck()
+	}
+	s.verdict, s.stopCheck = nil, nil
+}
+
+// judge gives the machine its verdict. A session that it opens is known from
+// here on.
+func (s *Session) judge(v verdict) {
+	if v.panicked {
+		panic("session: the authenticator panicked") // ends this connection alone
+	}
+	now := s.srv.clock()
+	first := s.machine.stage == checking
+	if first {
+		s.sessionID = s.srv.newID()
+	}
+	s.machine.verdict(now, v.identity, v.err, &s.reply)
+	if s.machine.stage != open {
+		return
+	}
+	s.identity.Store(s.machine.identity)
+	s.ends.Store(s.machine.ends)
+	if first {
+		s.enter(now)
+	}
+}
+
+// enter makes an authenticated session known.
+func (s *Session) enter(now moment) {
+	s.since, s.entered = now.mono, true
+	s.srv.sessions.add(s)
+	if s.authenticated != nil {
+		s.authenticated()
+	}
+	s.send() // the OK, when everybody knows, and before any pushed line
+	s.mu.Lock()
+	s.orders.open = true
+	s.mu.Unlock()
+	identity := s.machine.identity
+	s.srv.log.Info("session opened", s.logID(), s.logRemote(),
+		slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject),
+		foreign("client_id", identity.ClientID), foreign("kid", identity.KeyID),
+		slog.Time("expires", identity.Expires))
+	if s.srv.watcher != nil {
+		s.srv.watcher.Opened(s)
+	}
+}
+
+// leave undoes enter, once; it is also deferred, for panics.
+func (s *Session) leave() {
+	s.dropCheck()
+	if !s.entered {
+		return
+	}
+	s.entered = false
+	s.mute()
+	s.srv.sessions.remove(s)
+	reason := s.machine.end
+	if reason == 0 { // Serve did not come to its end
+		reason = wire.Panic
+	}
+	s.srv.log.Info("session closed", s.logID(), slog.String("reason", reason.String()),
+		slog.Duration("duration", s.srv.clock().mono-s.since))
+	if s.srv.watcher != nil {
+		s.srv.watcher.Closed(s)
+	}
+}

@@ -1,0 +1,107 @@
+package session
+
+import (
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/wire"
+)
+
+// errLate is the refusal of a token that could not be checked in time.
+var errLate = &auth.Error{Outcome: auth.KeysUnavailable}
+
+// verdict answers the AUTH that was being checked. A verdict that comes when
+// none is awaited, because the session expired or ended meanwhile, is void.
+func (m *machine) verdict(now moment, identity *auth.Identity, err error, r *Reply) {
+	switch m.stage {
+	case checking:
+		m.token = ""
+		m.login(now, identity, err, r)
+	case renewing:
+		if m.expire(now) {
+			return
+		}
+		m.token = ""
+		m.stage = open
+		m.idleSince = now.mono // it stood still while the gateway did not read
+		m.renew(now, identity, err, r)
+	}
+}
+
+func (m *machine) login(now moment, identity *auth.Identity, err error, r *Reply) {
+	if err == nil && wallTime(identity.Expires) <= now.wall {
+		err = &auth.Error{Outcome: auth.Expired, IssuerName: identity.IssuerName}
+	}
+	m.host.attempted(login, identity, err, now.mono-m.asked)
+	if err != nil {
+		code, retryAfter := refusal(err)
+		m.finish(code, retryAfter, r)
+		return
+	}
+	m.stage = open
+	m.idleSince = now.mono
+	m.adopt(now, identity)
+	m.sayOK(now, r)
+}
+
+func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply) {
+	if err == nil {
+		switch current := m.identity; {
+		case identity.Issuer != current.Issuer || identity.Subject != current.Subject:
+			err = &auth.Error{Outcome: auth.Mismatch, IssuerName: identity.IssuerName}
+		case wallTime(identity.Expires) <= now.wall:
+			err = &auth.Error{Outcome: auth.Expired, IssuerName: identity.IssuerName}
+		}
+	}
+	if err != nil {
+		m.refuseRenewal(now, err, r)
+		return
+	}
+	m.host.attempted(renewal, identity, nil, now.mono-m.asked)
+	// The same token extends nothing, not even where max_lifetime cut it
+	// short, and is not asked to be renewed a second time.
+	if identity.Digest != m.identity.Digest {
+		m.adopt(now, identity)
+	}
+	m.sayOK(now, r)
+}
+
+func (m *machine) refuseRenewal(now moment, err error, r *Reply) {
+	m.host.attempted(renewal, nil, err, now.mono-m.asked)
+	code, retryAfter := refusal(err)
+	r.buf = wire.AppendErr(r.buf, code, wire.ForAuth, retryAfter)
+}
+
+// adopt takes over the rights and the life of a verified token.
+func (m *machine) adopt(now moment, identity *auth.Identity) {
+	m.identity = identity
+	m.ends = wallTime(identity.Expires)
+	if identity.MaxLifetime > 0 {
+		m.ends = min(m.ends, now.wall+int64(identity.MaxLifetime))
+	}
+	life := time.Duration(m.ends - now.wall)
+	m.noticeAt = m.ends - int64(min(m.rules.ReauthNotice, life/10))
+	m.noticed = false
+}
+
+func (m *machine) sayOK(now moment, r *Reply) {
+	left := wholeSeconds(m.ends - now.wall)
+	r.buf = wire.AppendOK(r.buf, wire.OK{
+		Subject:     m.identity.Subject,
+		Session:     m.host.id(),
+		ExpiresIn:   left,
+		ReauthIn:    m.reauthIn(left),
+		IdleTimeout: int64(m.rules.IdleTimeout / time.Second),
+		MaxLine:     m.rules.MaxLine,
+	})
+}
+
+// reauthIn picks when the client should renew: at 70 to 85 % of what is left,
+// so that a fleet does not renew at once, and at least 1.
+func (m *machine) reauthIn(left int64) int64 {
+	earliest, latest := (left*70+99)/100, left*85/100
+	if latest <= earliest { // no whole second lies between
+		return max(1, latest)
+	}
+	return earliest + m.host.jitter(latest-earliest+1)
+}

@@ -1,0 +1,92 @@
+package session
+
+import (
+	"time"
+
+	"github.com/linegate/linegate/wire"
+)
+
+// orders is what others want of a session.
+type orders struct {
+	any        bool // there is an order, or a reason to look at the clock
+	deaf       bool // the session closes: reads are its own affair
+	open       bool // it may be pushed to
+	end        wire.Code
+	retryAfter int64
+	announce   int64 // retry_after of NOTICE draining
+}
+
+// End asks the session to end for code, from any goroutine, without waiting.
+// The first order counts. retryAfter, rounded up to seconds, is told to the
+// client; 0 is not.
+func (s *Session) End(code wire.Code, retryAfter time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orderEnd(code, seconds(retryAfter))
+}
+
+// orderEnd is End with mu held.
+func (s *Session) orderEnd(code wire.Code, retryAfter int64) {
+	if s.orders.end == 0 {
+		s.order(func(o *orders) { o.end, o.retryAfter = code, retryAfter })
+	}
+}
+
+// Announce tells the client of an authenticated session that this gateway goes
+// away, and when to come back, counted from the close.
+func (s *Session) Announce(retryAfter time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order(func(o *orders) { o.announce = seconds(retryAfter) })
+}
+
+// wake makes the serving goroutine look at its orders and the clock.
+func (s *Session) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order(func(*orders) {})
+}
+
+// order leaves an order and interrupts whatever the serving goroutine waits
+// for. Called with mu held.
+func (s *Session) order(leave func(*orders)) {
+	leave(&s.orders)
+	s.orders.any = true
+	if !s.orders.deaf {
+		_ = s.nc.SetReadDeadline(time.Unix(1, 0)) // fails only when closed
+	}
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// mute ends the pushing of lines.
+func (s *Session) mute() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders.open = false
+}
+
+// obey carries out what others ordered.
+func (s *Session) obey() {
+	s.mu.Lock()
+	o := s.orders
+	s.orders.any, s.orders.announce = false, 0
+	s.mu.Unlock()
+	if !o.any {
+		return
+	}
+	if err := s.out.failure(); err != nil {
+		s.machine.finish(writeFailure(err), 0, &s.reply)
+	}
+	if o.announce > 0 {
+		s.machine.announce(o.announce, &s.reply)
+	}
+	if o.end != 0 {
+		s.machine.finish(o.end, o.retryAfter, &s.reply)
+	}
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

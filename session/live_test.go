@@ -2,14 +2,9 @@ package session
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"strconv"
 	"strings"
@@ -17,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
@@ -165,26 +161,9 @@ func tcpPair(t testing.TB) (client, server net.Conn) {
 
 func tlsPairs(t testing.TB) func(testing.TB) (client, server net.Conn) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	serverConfig := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	clientConfig := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	authority := certtest.New(t)
+	serverConfig := &tls.Config{Certificates: []tls.Certificate{authority.Issue("localhost")}}
+	clientConfig := &tls.Config{RootCAs: authority.Roots(), ServerName: "localhost"}
 	return func(t testing.TB) (client, server net.Conn) {
 		c, s := tcpPair(t)
 		tlsClient, tlsServer := tls.Client(c, clientConfig), tls.Server(s, serverConfig)

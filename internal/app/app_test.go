@@ -180,7 +180,7 @@ func TestReload(t *testing.T) {
 	})
 
 	t.Run("issuers, limits, rules and certificates", func(t *testing.T) {
-		r.roots = r.files.write(t)
+		r.certs.Renew()
 		err := r.Reload(change(func(c *config.Config) {
 			extra := c.Issuers[0]
 			extra.Name, extra.Issuer = "second", second.URL
@@ -267,10 +267,10 @@ func TestCertificateChangesOnDisk(t *testing.T) {
 	r := start(t, nil)
 	r.waitReady()
 	r.login(true)
-	roots := r.files.write(t)
+	r.certs.Renew()
 	before := r.metric("linegate_tls_certificate_not_after_timestamp_seconds", `listener="tls"`)
 	r.waitFor("served with the new certificate", func() bool {
-		nc, err := tls.Dial("tcp", r.Addr("tls").String(), &tls.Config{RootCAs: roots, ServerName: "localhost"})
+		nc, err := tls.Dial("tcp", r.Addr("tls").String(), &tls.Config{RootCAs: r.certs.Roots(), ServerName: "localhost"})
 		if err == nil {
 			nc.Close()
 		}

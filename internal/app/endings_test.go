@@ -156,7 +156,7 @@ func (r *running) connect(secure, plainText bool) net.Conn {
 		r.t.Error(err)
 		runtime.Goexit()
 	}
-	nc := tls.Client(raw, &tls.Config{RootCAs: r.roots, ServerName: "localhost"})
+	nc := tls.Client(raw, &tls.Config{RootCAs: r.certs.Roots(), ServerName: "localhost"})
 	if plainText {
 		return nc
 	}

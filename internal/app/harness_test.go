@@ -4,21 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +17,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/mint"
 	"github.com/linegate/linegate/internal/oplog"
@@ -39,8 +31,7 @@ type running struct {
 	issuer *authtest.Issuer
 	cfg    *config.Config
 	log    *syncBuffer
-	roots  *x509.CertPool
-	files  certFiles
+	certs  *certtest.Authority
 	stop   func() error // drains, and returns what Run did
 }
 
@@ -48,8 +39,7 @@ type running struct {
 func start(t testing.TB, change func(*config.Config)) *running {
 	t.Helper()
 	r := &running{t: t, issuer: authtest.Serve(t), log: new(syncBuffer)}
-	r.files = newCertFiles(t)
-	r.roots = r.files.write(t)
+	r.certs = certtest.New(t)
 
 	trusted := config.NewIssuer()
 	trusted.Name = "main"
@@ -58,7 +48,7 @@ func start(t testing.TB, change func(*config.Config)) *running {
 	trusted.RequiredScopes = r.issuer.Config().RequiredScopes
 	plain, secure := config.NewListener("127.0.0.1:0"), config.NewListener("127.0.0.1:0")
 	plain.Name, secure.Name = "plain", "tls"
-	secure.TLS = &config.TLS{Cert: r.files.cert, Key: r.files.key}
+	secure.TLS = &config.TLS{Cert: r.certs.Cert, Key: r.certs.Key}
 	r.cfg = config.Default()
 	r.cfg.Issuers = []config.Issuer{trusted}
 	r.cfg.Listen = []config.Listener{plain, secure}
@@ -164,7 +154,7 @@ func (r *running) dial(secure bool) *device {
 	d := &device{t: r.t}
 	var err error
 	if secure {
-		d.Conn, err = tls.Dial("tcp", r.Addr("tls").String(), &tls.Config{RootCAs: r.roots, ServerName: "localhost"})
+		d.Conn, err = tls.Dial("tcp", r.Addr("tls").String(), &tls.Config{RootCAs: r.certs.Roots(), ServerName: "localhost"})
 	} else {
 		d.Conn, err = net.Dial("tcp", r.Addr("plain").String())
 	}
@@ -232,50 +222,6 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
-}
-
-// certFiles are a server's certificate and key on disk.
-type certFiles struct{ cert, key string }
-
-func newCertFiles(t testing.TB) certFiles {
-	dir := t.TempDir()
-	return certFiles{filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")}
-}
-
-// write makes a new certificate and returns the roots that trust it.
-func (f certFiles) write(t testing.TB) *x509.CertPool {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
-		DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{
-		f.cert: {Type: "CERTIFICATE", Bytes: der}, f.key: {Type: "PRIVATE KEY", Bytes: keyDER},
-	} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return roots
 }
 
 func forBoth(t *testing.T, test func(t *testing.T, secure bool)) {

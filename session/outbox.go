@@ -168,12 +168,28 @@ func tryWriter(nc net.Conn) func([]byte) int {
 	if err != nil {
 		return nil
 	}
-	return func(b []byte) (n int) {
-		// The callback says done at once: a full socket is no reason to wait.
-		_ = raw.Write(func(fd uintptr) bool {
-			n, _ = syscall.Write(int(fd), b)
-			return true
-		})
-		return max(n, 0)
-	}
+	w := &socketWriter{raw: raw}
+	w.callback = w.write // made once, not for each write
+	return w.try
+}
+
+// socketWriter writes what the socket takes at once. Its caller holds a lock.
+type socketWriter struct {
+	raw      syscall.RawConn
+	callback func(fd uintptr) bool
+	b        []byte
+	n        int
+}
+
+func (w *socketWriter) try(b []byte) int {
+	w.b, w.n = b, 0
+	_ = w.raw.Write(w.callback)
+	w.b = nil
+	return max(w.n, 0)
+}
+
+// write says done whatever happened: a full socket is no reason to wait.
+func (w *socketWriter) write(fd uintptr) bool {
+	w.n, _ = syscall.Write(int(fd), w.b)
+	return true
 }

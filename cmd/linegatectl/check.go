@@ -49,7 +49,7 @@ func (f *checkFlags) load(cmd *cobra.Command) (*check, error) {
 	if f.config == "" && len(given) == 0 {
 		return nil, nil
 	}
-	loaded, _, err := config.Load(config.Options{Path: f.config, Flags: given})
+	loaded, _, err := config.Load(config.Options{Path: f.config, Flags: given, SkipFiles: true})
 	switch {
 	case err != nil && f.config != "":
 		return nil, &badConfig{err}

@@ -20,6 +20,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	log.Print("listening on ", socket.Addr())
 	log.Fatal(serve(context.Background(), socket, "http://127.0.0.1:8880"))
 }
 

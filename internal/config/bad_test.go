@@ -14,7 +14,9 @@ func TestBadFiles(t *testing.T) {
 		// What is not the YAML that is wanted.
 		{"empty", "", " issuers: none is configured; give --issuer, --audience and --scope, or a file with issuers (--config)"},
 		{"comments only", "# later\n", " issuers: none is configured; give --issuer, --audience and --scope, or a file with issuers (--config)"},
-		{"tab", "log:\n\tlevel: info\n", "2: found character that cannot start any token"},
+		{"tab", "log:\n\tlevel: info\n", "2: found character that cannot start any token (a tab?)"},
+		{"unclosed list", "log:\n  level: info\nadmin:\n  issuers: [a\n  scopes: [b]\n", "4: did not find expected ',' or ']'"},
+		{"stray brace, named by the mapping that it is in", "log:\n  level: info\n  }\n", "2: did not find expected key"},
 		{"two values on the first line", "log: level: info\n", "1: mapping values are not allowed in this context"},
 		{"open quote", "log:\n  level: \"info\n", "2: found unexpected end of stream"},
 		{"NUL", "log:\n  level: \x00\n", "2: is not UTF-8 text"},
@@ -77,8 +79,8 @@ func TestBadFiles(t *testing.T) {
 		{"URL", "listen:\n  - address: tcp://127.0.0.1:8885\n", `2: listen[0].address: want host:port, got "tcp://127.0.0.1:8885"`},
 		{"port by name", "listen:\n  - address: 127.0.0.1:https\n", `2: listen[0].address: want a port from 0 to 65535, got "127.0.0.1:https"`},
 		{"port too large", "listen:\n  - address: 127.0.0.1:65536\n", `2: listen[0].address: want a port from 0 to 65535, got "127.0.0.1:65536"`},
-		{"plain on all", "listen:\n  - address: 0.0.0.0:8885\n", "2: listen[0].address: plain TCP off loopback would show tokens to the network: configure tls, or set insecure_plaintext: true"},
-		{"plain on a name", "listen:\n  - address: gw.example:8885\n", "2: listen[0].address: plain TCP off loopback would show tokens to the network: configure tls, or set insecure_plaintext: true"},
+		{"plain on all", "listen:\n  - address: 0.0.0.0:8885\n", "2: listen[0].address: plain TCP off loopback would show tokens to the network: configure tls (--tls-cert, --tls-key), or set insecure_plaintext: true in a file"},
+		{"plain on a name", "listen:\n  - address: gw.example:8885\n", "2: listen[0].address: plain TCP off loopback would show tokens to the network: configure tls (--tls-cert, --tls-key), or set insecure_plaintext: true in a file"},
 		{"one name for two", "listen:\n  - {name: a, address: '127.0.0.1:1'}\n  - {name: a, address: '127.0.0.1:2'}\n", `3: listen[1].name: "a" is taken by listen[0].name`},
 		{"one address for two", "listen:\n  - {name: a, address: '127.0.0.1:1'}\n  - {name: b, address: '127.0.0.1:1'}\n", `3: listen[1].address: "127.0.0.1:1" is taken by listen[0].address`},
 		{"the address of ops", "listen:\n  - address: 127.0.0.1:9885\n", ` ops.address: "127.0.0.1:9885" is taken by listen[0].address`},
@@ -104,7 +106,7 @@ func TestBadFiles(t *testing.T) {
 		{"plain jwks_uri", "issuers:\n  - {ISSUER, jwks_uri: 'http://a.example/jwks'}\n", "2: issuers[0].jwks_uri: http is for loopback only: use https, or set insecure_http: true"},
 		{"no audience", "issuers:\n  - issuer: https://a.example\n", "2: issuers[0].audience: is required: who the tokens are for"},
 		{"empty audience", "issuers:\n  - issuer: https://a.example\n    audience: ['']\n", "3: issuers[0].audience[0]: is empty"},
-		{"no scope", "issuers:\n  - {issuer: 'https://a.example', audience: [x]}\n", "2: issuers[0].required_scopes: is required: the scopes that a token must have; or set any_scope: true"},
+		{"no scope", "issuers:\n  - {issuer: 'https://a.example', audience: [x]}\n", "2: issuers[0].required_scopes: is required: the scopes that a token must have; or set any_scope: true in a file"},
 		{"two scopes in one", "issuers:\n  - issuer: https://a.example\n    audience: [x]\n    required_scopes: [a b]\n", `4: issuers[0].required_scopes[0]: want one scope, without spaces or quotes, got "a b"`},
 		{"symmetric", "issuers:\n  - {ISSUER, algorithms: [ES256, HS256]}\n", `2: issuers[0].algorithms[1]: "HS256" is symmetric, and refused`},
 		{"alg none", "issuers:\n  - {ISSUER, algorithms: [none]}\n", `2: issuers[0].algorithms[0]: want one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519, got "none"`},
@@ -120,6 +122,7 @@ func TestBadFiles(t *testing.T) {
 
 		// What has no code yet.
 		{"PROXY protocol", "listen:\n  - proxy_protocol:\n      trusted: [192.0.2.0/24]\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
+		{"PROXY protocol by a word", "listen:\n  - proxy_protocol: v2\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
 		{"handed-over socket", "listen:\n  - address: systemd:devices\n", "2: listen[0].address: systemd: sockets are not implemented in this version; give host:port"},
 		{"admin API", "admin:\n  address: 127.0.0.1:9886\n", "2: admin.address: is not implemented in this version; leave it out"},
 		{"admin TLS", "admin:\n  tls:\n    cert: a.pem\n", "3: admin.tls.cert: is not implemented in this version; leave it out"},

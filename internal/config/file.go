@@ -77,13 +77,22 @@ func foreignLine(text []byte) int {
 // syntaxError turns "yaml: line 3: text" into "name:3: text". An error without
 // a line is one of the first.
 func syntaxError(name string, err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if line, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
-		if _, err := strconv.Atoi(line); err == nil {
-			return fmt.Errorf("%s:%s: %s", name, line, rest)
+	text, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
+	if number, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
+		if n, err := strconv.Atoi(number); err == nil {
+			text, line = rest, n
+			// The library counts lines from 0 where its grammar is
+			// concerned, and from 1 elsewhere. The line is where the
+			// list or mapping at fault begins.
+			if strings.HasPrefix(text, "did not find expected") {
+				line++
+			}
 		}
 	}
-	return fmt.Errorf("%s:1: %s", name, text)
+	if text == "found character that cannot start any token" {
+		text += " (a tab?)"
+	}
+	return fmt.Errorf("%s:%d: %s", name, line, text)
 }
 
 // reader walks YAML nodes and the configuration's types side by side. It is
@@ -100,6 +109,9 @@ func (r reader) value(key string, n *yaml.Node, v reflect.Value, tag reflect.Str
 	}
 	if key != "" {
 		r.c.origins[key] = r.line(n)
+	}
+	if v.Kind() == reflect.Pointer && n.Kind != yaml.MappingNode && isUnimplemented(key) {
+		return r.refuse(key, n, notImplemented) // whatever it would want to be
 	}
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":

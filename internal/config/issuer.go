@@ -140,7 +140,7 @@ func tokenType(name string) string {
 func (c *Config) validateScopes(key string, i *Issuer) error {
 	at := child(key, "required_scopes")
 	if len(i.RequiredScopes) == 0 && !i.AnyScope {
-		return c.refuse(at, "is required: the scopes that a token must have; or set any_scope: true")
+		return c.refuse(at, "is required: the scopes that a token must have; or set any_scope: true in a file")
 	}
 	for n, scope := range i.RequiredScopes {
 		// RFC 6749 section 3.3.

@@ -12,6 +12,9 @@ type Options struct {
 	// Flags are the flags that were given, by name without dashes, each
 	// with its values: several for a list, one for any other.
 	Flags map[string][]string
+	// SkipFiles leaves the files that the configuration names unopened, for
+	// those who want to read it on another machine.
+	SkipFiles bool
 }
 
 // Warning is one line about what is accepted and probably not meant.
@@ -47,7 +50,7 @@ func Load(o Options) (*Config, []Warning, error) {
 	}
 	more, err := c.Validate()
 	warnings = append(warnings, more...)
-	if err == nil {
+	if err == nil && !o.SkipFiles {
 		err = c.checkFiles()
 	}
 	if err != nil {

@@ -22,6 +22,8 @@ var unimplemented = []string{
 	"state_dir",
 }
 
+const notImplemented = "is not implemented in this version; leave it out"
+
 // refuseUnimplemented refuses such a key when it is set, unless to a default
 // that says what holds anyway: off.
 func (c *Config) refuseUnimplemented() error {
@@ -39,7 +41,7 @@ func (c *Config) refuseUnimplemented() error {
 				continue
 			}
 		}
-		return c.refuse(key, "is not implemented in this version; leave it out")
+		return c.refuse(key, notImplemented)
 	}
 	return nil
 }

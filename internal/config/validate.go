@@ -54,7 +54,7 @@ func (c *Config) validateListeners() error {
 			return c.refuse(address, "%w", err)
 		}
 		if l.TLS == nil && !l.InsecurePlaintext && !isLoopback(l.Address) {
-			return c.refuse(address, "plain TCP off loopback would show tokens to the network: configure tls, or set insecure_plaintext: true")
+			return c.refuse(address, "plain TCP off loopback would show tokens to the network: configure tls (--tls-cert, --tls-key), or set insecure_plaintext: true in a file")
 		}
 		if err := first(
 			func() error { return c.checkName(child(key, "name"), l.Name) },

@@ -2,6 +2,7 @@ package devissuer
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 )
@@ -12,6 +13,12 @@ const (
 	openIDMetadataPath = "/.well-known/openid-configuration"       // RFC 8414 section 5
 	jwksPath           = "/jwks"
 	tokenPath          = "/token"
+	authorizePath      = "/authorize"
+	consentPath        = "/consent" // the pages that /authorize leads to
+	deviceRequestPath  = "/device_authorization"
+	devicePath         = "/device"
+	revokePath         = "/revoke"
+	introspectPath     = "/introspect"
 	controlPath        = "/dev/"
 )
 
@@ -41,7 +48,7 @@ func (s *Server) marshalMetadata() []byte {
 		// Section 2 requires this member and section 3.2 wants empty
 		// lists left out; clients miss it more than they mind it.
 		"response_types_supported":              []string{},
-		"grant_types_supported":                 grantTypes(),
+		"grant_types_supported":                 slices.Sorted(maps.Keys(grants())),
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
 	})
 	if err != nil {

@@ -2,11 +2,9 @@ package devissuer
 
 import (
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 )
 
 // maxForm bounds the body of a request to the token endpoint, in bytes.
@@ -18,11 +16,13 @@ type grant func(s *Server, client Client, params map[string]string) (tokenAnswer
 // grants are the values of grant_type that the token endpoint knows.
 func grants() map[string]grant {
 	return map[string]grant{
-		"client_credentials": (*Server).clientCredentials,
+		GrantClientCredentials: (*Server).clientCredentials,
 	}
 }
 
-func grantTypes() []string { return slices.Sorted(maps.Keys(grants())) }
+func grantTypes() []string {
+	return []string{GrantCode, GrantClientCredentials, GrantDevice, GrantRefresh}
+}
 
 // tokenAnswer is a successful answer (RFC 6749 section 5.1).
 type tokenAnswer struct {

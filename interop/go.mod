@@ -1,0 +1,3 @@
+module github.com/linegate/linegate/interop
+
+go 1.26.0

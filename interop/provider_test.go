@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"os/exec"
@@ -100,6 +101,70 @@ func TestProviderRenewal(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	connect.never(`BYE|ERR`)
+}
+
+// The eight steps of a login, by hand: the provider's pages, PKCE, and the
+// refresh token that is rotated.
+func TestProviderAuthorizationCode(t *testing.T) {
+	provider := startProvider(t, 300)
+	gateway := startGateway(t, provider.issuer)
+	const verifier = "a-verifier-of-at-least-forty-three-characters-0123"
+	const redirect = "redirect_uri=http://127.0.0.1:49152/callback"
+	challenge := sha256.Sum256([]byte(verifier))
+	params := form([]string{
+		"response_type=code", "client_id=linegatectl", redirect, "scope=line:connect", "state=of this test",
+		"code_challenge_method=S256", "code_challenge=" + base64.RawURLEncoding.EncodeToString(challenge[:]),
+	})
+
+	alice := newPerson(t)
+	alice.opens(provider.Authorization + "?" + params.Encode())
+	alice.presses("Sign-in", "login=alice", "password=any")
+	alice.sees("line:connect")
+	alice.presses("Continue")
+	back := alice.redirected()
+	if back.Get("state") != "of this test" || back.Get("iss") != provider.issuer {
+		t.Errorf("redirected with state %q and iss %q", back.Get("state"), back.Get("iss"))
+	}
+
+	exchange := []string{"grant_type=authorization_code", "client_id=linegatectl", redirect, "code=" + back.Get("code"), "code_verifier=" + verifier}
+	granted := provider.granted(provider.Token, nil, exchange...)
+	wantAccepted(t, gateway, granted.AccessToken, "alice")
+	wantRefresh(t, provider, gateway, "alice", granted)
+}
+
+func TestProviderDeviceFlow(t *testing.T) {
+	provider := startProvider(t, 300)
+	gateway := startGateway(t, provider.issuer)
+	pending := provider.granted(provider.DeviceAuthorization, nil, "client_id=linegatectl", "scope=line:connect")
+
+	bob := newPerson(t)
+	bob.opens(pending.VerificationURI)
+	bob.presses("Continue", "user_code="+pending.UserCode)
+	bob.sees(pending.UserCode)
+	bob.presses("Continue")
+	bob.presses("Sign-in", "login=bob", "password=any")
+	bob.presses("Continue")
+	bob.sees("successful")
+
+	granted := provider.pollDevice("linegatectl", pending)
+	wantAccepted(t, gateway, granted.AccessToken, "bob")
+	wantRefresh(t, provider, gateway, "bob", granted)
+}
+
+// wantRefresh spends the refresh token: the new access token opens a session,
+// and spending the old one again ends the family (RFC 9700 section 4.14).
+func wantRefresh(t *testing.T, s *server, gateway, subject string, granted answer) {
+	t.Helper()
+	refresh := func(a answer) []string {
+		return []string{"grant_type=refresh_token", "client_id=linegatectl", "refresh_token=" + a.RefreshToken}
+	}
+	renewed := s.granted(s.Token, nil, refresh(granted)...)
+	if renewed.RefreshToken == granted.RefreshToken {
+		t.Error("the refresh token was not rotated")
+	}
+	wantAccepted(t, gateway, renewed.AccessToken, subject)
+	s.refused("invalid_grant", s.Token, nil, refresh(granted)...)
+	s.refused("invalid_grant", s.Token, nil, refresh(renewed)...)
 }
 
 // decode reads a token without checking it.

@@ -43,7 +43,8 @@ func DefaultClients() []Client {
 
 func (c Client) public() bool { return c.Secret == "" }
 
-func (c Client) displayName() string { return valueOr(c.Name, c.ID) }
+// DisplayName is what people are shown.
+func (c Client) DisplayName() string { return valueOr(c.Name, c.ID) }
 
 func (c Client) may(grant string) bool {
 	if len(c.Grants) == 0 {

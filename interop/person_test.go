@@ -77,7 +77,7 @@ var (
 	tag           = regexp.MustCompile(`<[^>]*>`)
 )
 
-// presses the button that says so, in its form with the values that are in it
+// presses the button whose text begins so, in its form with the values that are in it
 // and the fields, name=value each.
 func (p *person) presses(button string, fields ...string) {
 	p.t.Helper()
@@ -91,7 +91,7 @@ func (p *person) presses(button string, fields ...string) {
 		for _, candidate := range buttonElement.FindAllStringSubmatch(p.page, -1) {
 			given := attributes(candidate[1])
 			// A button belongs to the form around it or to the one it names.
-			if label(candidate[2]) != button || given["form"] != form["id"] && !strings.Contains(content, candidate[0]) {
+			if !strings.HasPrefix(label(candidate[2]), button) || given["form"] != form["id"] && !strings.Contains(content, candidate[0]) {
 				continue
 			}
 			if given["name"] != "" {
@@ -104,18 +104,23 @@ func (p *person) presses(button string, fields ...string) {
 				}
 				values.Set(name, value)
 			}
-			p.posts(form["action"], values)
+			p.submits(form, values)
 			return
 		}
 	}
 	p.t.Fatalf("%s: no button %q\n%s", p.at.Path, button, p.page)
 }
 
-func (p *person) posts(action string, values url.Values) {
+func (p *person) submits(form map[string]string, values url.Values) {
 	p.t.Helper()
-	target, err := p.at.Parse(action)
+	target, err := p.at.Parse(form["action"])
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if form["method"] != "post" {
+		target.RawQuery = values.Encode()
+		p.opens(target.String())
+		return
 	}
 	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, target.String(), strings.NewReader(values.Encode()))
 	if err != nil {

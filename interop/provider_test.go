@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"os/exec"
@@ -108,16 +107,11 @@ func TestProviderRenewal(t *testing.T) {
 func TestProviderAuthorizationCode(t *testing.T) {
 	provider := startProvider(t, 300)
 	gateway := startGateway(t, provider.issuer)
-	const verifier = "a-verifier-of-at-least-forty-three-characters-0123"
-	const redirect = "redirect_uri=http://127.0.0.1:49152/callback"
-	challenge := sha256.Sum256([]byte(verifier))
-	params := form([]string{
-		"response_type=code", "client_id=linegatectl", redirect, "scope=line:connect", "state=of this test",
-		"code_challenge_method=S256", "code_challenge=" + base64.RawURLEncoding.EncodeToString(challenge[:]),
-	})
+	const redirect = "http://127.0.0.1:49152/callback"
+	address, verifier := provider.authorize(redirect, "of this test")
 
 	alice := newPerson(t)
-	alice.opens(provider.Authorization + "?" + params.Encode())
+	alice.opens(address)
 	alice.presses("Sign-in", "login=alice", "password=any")
 	alice.sees("line:connect")
 	alice.presses("Continue")
@@ -126,8 +120,7 @@ func TestProviderAuthorizationCode(t *testing.T) {
 		t.Errorf("redirected with state %q and iss %q", back.Get("state"), back.Get("iss"))
 	}
 
-	exchange := []string{"grant_type=authorization_code", "client_id=linegatectl", redirect, "code=" + back.Get("code"), "code_verifier=" + verifier}
-	granted := provider.granted(provider.Token, nil, exchange...)
+	granted := provider.exchange(redirect, verifier, back.Get("code"))
 	wantAccepted(t, gateway, granted.AccessToken, "alice")
 	wantRefresh(t, provider, gateway, "alice", granted)
 }

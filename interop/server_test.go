@@ -1,6 +1,9 @@
 package interop
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -111,6 +114,25 @@ func (s *server) refused(want, endpoint string, as func(*http.Request), params .
 	if a := s.post(endpoint, as, params...); a.Error != want {
 		s.t.Fatalf("%s: error %q, want %q", endpoint, a.Error, want)
 	}
+}
+
+// authorize returns the address to which the client linegatectl sends a person
+// (RFC 6749 section 4.1.1), and the verifier that redeems the code (RFC 7636).
+func (s *server) authorize(redirect, state string) (address, verifier string) {
+	verifier = rand.Text() + rand.Text()
+	challenge := sha256.Sum256([]byte(verifier))
+	params := form([]string{
+		"response_type=code", "client_id=linegatectl", "redirect_uri=" + redirect, "scope=line:connect", "state=" + state,
+		"code_challenge_method=S256", "code_challenge=" + base64.RawURLEncoding.EncodeToString(challenge[:]),
+	})
+	return s.Authorization + "?" + params.Encode(), verifier
+}
+
+// exchange redeems a code that must be good.
+func (s *server) exchange(redirect, verifier, code string) answer {
+	s.t.Helper()
+	return s.granted(s.Token, nil, "grant_type=authorization_code", "client_id=linegatectl",
+		"redirect_uri="+redirect, "code="+code, "code_verifier="+verifier)
 }
 
 // control asks oidc-provider.mjs to rotate or to retire its keys.

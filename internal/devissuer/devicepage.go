@@ -6,19 +6,19 @@ import (
 )
 
 // showDevice is the page that a device sends people to (RFC 8628 section 3.3).
-// It asks who is there, then for the code unless the address has it, and then
+// It asks for the code unless the address has it, then who is there, and then
 // whether the device may have what it asks for.
 func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) {
 	typed := r.URL.Query().Get("user_code")
+	if typed == "" {
+		s.showEnterCode(w, http.StatusOK, "")
+		return
+	}
 	b := s.welcome(w, r)
 	here := at(devicePath, "user_code", typed)
 	user, signedIn := s.user(b)
-	if !signedIn {
-		s.showSignIn(w, b, here, "a device")
-		return
-	}
-	if typed == "" {
-		s.showEnterCode(w, http.StatusOK, "")
+	if !signedIn { // who tries codes must at least come by here
+		s.showSignIn(w, b, here, "your device")
 		return
 	}
 	grant, fault := s.deviceByUserCode(typed)

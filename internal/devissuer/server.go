@@ -178,26 +178,35 @@ func (c Config) complete() (Config, error) {
 	if err := checkIssuance(c.Algorithm, c.TokenLifetime, c.RotateEvery); err != nil {
 		return c, fmt.Errorf("devissuer: %w", err)
 	}
+	if err := checkRegistrations(c.Clients, c.Users); err != nil {
+		return c, fmt.Errorf("devissuer: %w", err)
+	}
+	return c, nil
+}
+
+// checkRegistrations refuses what must not be registered, naming the field of
+// Config.
+func checkRegistrations(clients []Client, users []User) error {
 	seen := map[string]bool{}
-	for _, client := range c.Clients {
+	for _, client := range clients {
 		if err := client.check(); err != nil {
-			return c, fmt.Errorf("devissuer: Clients: %q: %w", client.ID, err)
+			return fmt.Errorf("Clients: %q: %w", client.ID, err)
 		}
 		if seen[client.ID] {
-			return c, fmt.Errorf("devissuer: Clients: %q is there twice", client.ID)
+			return fmt.Errorf("Clients: %q is there twice", client.ID)
 		}
 		seen[client.ID] = true
 	}
-	for _, user := range c.Users {
+	for _, user := range users {
 		if err := user.check(); err != nil {
-			return c, fmt.Errorf("devissuer: Users: %q: %w", user.ID, err)
+			return fmt.Errorf("Users: %q: %w", user.ID, err)
 		}
 		if seen[user.ID] { // RFC 9068 section 5: a client's sub must not be a user's
-			return c, fmt.Errorf("devissuer: Users: %q is there twice, or is a client's", user.ID)
+			return fmt.Errorf("Users: %q is there twice, or is a client's", user.ID)
 		}
 		seen[user.ID] = true
 	}
-	return c, nil
+	return nil
 }
 
 // checkIssuance refuses what tokens cannot be issued with, naming the field of

@@ -97,6 +97,22 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// A person who says no at the provider.
+func TestProviderDenied(t *testing.T) {
+	home := newHome(t, startProvider(t, 300).issuer)
+	alice := newPerson(t)
+	login := home.start("login", "--no-browser")
+	alice.opens(login.line(`^  (http\S+)$`)[1])
+	alice.presses("Sign-in", "login=alice", "password=any")
+	alice.follows("[ Cancel ]")
+	alice.opens(alice.at.String())
+	alice.sees("Denied")
+	login.line(`^linegatectl: .*access_denied`)
+	if status := login.status(); status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+}
+
 // linegatectl's own pages, at the end of a login and of a refused one.
 func TestLoginInChromium(t *testing.T) {
 	issuer, gateway := startDev(t)
@@ -137,8 +153,7 @@ func newHome(t *testing.T, issuer string) *home {
 }
 
 func (h *home) command(verb string, args ...string) *exec.Cmd {
-	cmd := exec.Command("linegatectl", append([]string{verb, "--issuer", h.issuer, "--token-store", h.store}, args...)...)
-	return cmd
+	return exec.Command("linegatectl", append([]string{verb, "--issuer", h.issuer, "--token-store", h.store}, args...)...)
 }
 
 func (h *home) start(verb string, args ...string) *process {

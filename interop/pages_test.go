@@ -85,6 +85,34 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// The control page: a click rotates the keys, and the gateway follows.
+func TestControlPage(t *testing.T) {
+	issuer, gateway := startDev(t)
+	s := discover(t, issuer)
+	token := func() string {
+		t.Helper()
+		return s.granted(s.Token, func(r *http.Request) { r.SetBasicAuth("dev-device", "dev-secret") }, "grant_type=client_credentials").AccessToken
+	}
+	kid := func(token string) string {
+		t.Helper()
+		header, _ := decode(t, token)
+		return header["kid"].(string)
+	}
+	before := token()
+	c := openChromium(t)
+	c.opens(issuer + "/dev/")
+	c.sees(kid(before))
+	c.clicks("Rotate the keys")
+	after := token()
+	if kid(after) == kid(before) {
+		t.Error("the same key signs after the rotation")
+	}
+	c.sees(kid(after))
+	c.shoots("control")
+	wantAccepted(t, gateway, after, "dev-device")
+	wantAccepted(t, gateway, before, "dev-device")
+}
+
 // application is the client's redirect URI, where a browser comes back to.
 type application struct {
 	t        *testing.T

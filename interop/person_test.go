@@ -73,6 +73,7 @@ var (
 	formElement   = regexp.MustCompile(`(?s)<form\b([^>]*)>(.*?)</form>`)
 	inputElement  = regexp.MustCompile(`<input\b([^>]*)>`)
 	buttonElement = regexp.MustCompile(`(?s)<button\b([^>]*)>(.*?)</button>`)
+	linkElement   = regexp.MustCompile(`(?s)<a\b([^>]*)>(.*?)</a>`)
 	attribute     = regexp.MustCompile(`([a-z-]+)="([^"]*)"`)
 	tag           = regexp.MustCompile(`<[^>]*>`)
 )
@@ -109,6 +110,22 @@ func (p *person) presses(button string, fields ...string) {
 		}
 	}
 	p.t.Fatalf("%s: no button %q\n%s", p.at.Path, button, p.page)
+}
+
+// follows the link whose text begins so.
+func (p *person) follows(link string) {
+	p.t.Helper()
+	for _, candidate := range linkElement.FindAllStringSubmatch(p.page, -1) {
+		if strings.HasPrefix(label(candidate[2]), link) {
+			target, err := p.at.Parse(attributes(candidate[1])["href"])
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			p.opens(target.String())
+			return
+		}
+	}
+	p.t.Fatalf("%s: no link %q\n%s", p.at.Path, link, p.page)
 }
 
 func (p *person) submits(form map[string]string, values url.Values) {

@@ -135,8 +135,8 @@ func (p *process) status() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// stop ends the program, in order if it can, and shows what it printed if the
-// test has failed.
+// stop ends the program, in order if it can, looks for tokens in what it
+// printed, and shows that if the test has failed.
 func (p *process) stop() {
 	p.stdin.Close()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -149,6 +149,7 @@ func (p *process) stop() {
 		<-p.ended
 		p.t.Errorf("%s had to be killed", p.name)
 	}
+	p.never(`eyJ[A-Za-z0-9_-]{16}`) // how every JWT begins
 	if p.t.Failed() {
 		for _, line := range p.lines {
 			p.t.Logf("%s: %s", p.name, line)

@@ -8,7 +8,6 @@
 package interop
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -76,13 +75,10 @@ func needTools() error {
 
 // chromium returns the path of the browser.
 func chromium() (string, error) {
-	var missing error
 	for _, name := range []string{"chromium", "chromium-browser"} {
-		path, err := exec.LookPath(name)
-		if err == nil {
+		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
 		}
-		missing = cmp.Or(missing, err)
 	}
-	return "", errors.Join(errors.New("chromium is needed"), missing)
+	return "", errors.New("chromium is needed, and there is none in PATH")
 }

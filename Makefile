@@ -23,6 +23,13 @@ run: ## development issuer and gateway on this machine; ARGS="--help" for more
 test: ## every test, with the race detector where there is a C compiler
 	go test $(RACE) $(TESTFLAGS) ./...
 
+.PHONY: test-interop
+test-interop: ## with oidc-provider, openid-client and Chromium; needs node 20, npm, chromium
+	@command -v npm >/dev/null || { echo "test-interop: npm is not installed" >&2; exit 1; }
+	cd interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
+	rm -rf interop/artifacts
+	cd interop && go test $(RACE) -count=1 $(TESTFLAGS) ./...
+
 .PHONY: lint
 lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
 	go vet ./...
@@ -31,6 +38,7 @@ lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
 		{ echo "not gofumpt-formatted: $$unformatted" >&2; exit 1; }
 	go mod tidy -diff
 	go test ./internal/archtest
+	cd interop && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, FUZZTIME=30s each; stops at a finding

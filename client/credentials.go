@@ -3,11 +3,8 @@ package client
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -54,11 +51,8 @@ type ClientCredentials struct {
 	until    time.Time // token is handed out again before this
 }
 
-// Limits of a request to the issuer.
-const (
-	issuerTimeout = 10 * time.Second
-	maxIssuerBody = 256 << 10
-)
+// issuerTimeout bounds the way to a token: discovery and request.
+const issuerTimeout = 10 * time.Second
 
 // NewClientCredentials checks cfg and returns the source; it asks nobody yet.
 // What can never work is an ErrConfig.
@@ -74,12 +68,8 @@ func NewClientCredentials(cfg CredentialsConfig) (*ClientCredentials, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return &ClientCredentials{
-		cfg: cfg,
-		client: &http.Client{
-			Transport: cfg.Transport,
-			// A redirect would carry the secret somewhere else.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		cfg:      cfg,
+		client:   direct(cfg.Transport),
 		turn:     make(chan struct{}, 1),
 		endpoint: cfg.TokenURL,
 	}, nil
@@ -100,11 +90,12 @@ func (s *ClientCredentials) Token(ctx context.Context, fresh bool) (string, erro
 	ctx, cancel := context.WithTimeout(ctx, issuerTimeout)
 	defer cancel()
 	if s.endpoint == "" {
-		endpoint, err := s.discover(ctx)
+		issuer := Issuer{URL: s.cfg.Issuer, InsecureHTTP: s.cfg.InsecureHTTP, Transport: s.cfg.Transport}
+		metadata, err := issuer.Metadata(ctx)
 		if err != nil {
 			return "", err
 		}
-		s.endpoint = endpoint
+		s.endpoint = metadata.TokenEndpoint
 	}
 	granted, err := s.request(ctx)
 	if err != nil {
@@ -175,7 +166,7 @@ func (s *ClientCredentials) request(ctx context.Context) (grant, error) {
 		// RFC 6749 section 2.3.1: both halves are form-encoded first.
 		req.SetBasicAuth(url.QueryEscape(s.cfg.ClientID), url.QueryEscape(s.cfg.ClientSecret))
 	}
-	status, answer, err := s.do(req)
+	status, answer, err := do(s.client, req)
 	if err != nil {
 		return grant{}, fmt.Errorf("token endpoint: %w", err)
 	}
@@ -212,90 +203,6 @@ func seconds(value any) time.Duration {
 	return time.Duration(min(n, most) * float64(time.Second))
 }
 
-// discover finds the token endpoint in the issuer's metadata.
-func (s *ClientCredentials) discover(ctx context.Context) (string, error) {
-	issuer, err := url.Parse(s.cfg.Issuer)
-	if err != nil { // checked by NewClientCredentials
-		return "", fmt.Errorf("issuer: %w", err)
-	}
-	path := strings.TrimSuffix(issuer.EscapedPath(), "/")
-	base := issuer.Scheme + "://" + issuer.Host
-	endpoint, err := s.metadata(ctx, base+"/.well-known/oauth-authorization-server"+path)
-	if err == nil {
-		return endpoint, nil
-	}
-	endpoint, oidcErr := s.metadata(ctx, base+path+"/.well-known/openid-configuration")
-	if oidcErr != nil {
-		return "", fmt.Errorf("issuer %s: no metadata: %w", s.cfg.Issuer, oneOf(err, oidcErr))
-	}
-	return endpoint, nil
-}
-
-// oneOf is for two attempts at one server: that the second found nothing
-// either says less than why the first failed, unless that found nothing.
-func oneOf(first, second error) error {
-	if errors.Is(first, errNotFound) {
-		return second
-	}
-	return first
-}
-
-var errNotFound = errors.New("not found")
-
-// metadata reads one metadata document (RFC 8414 section 3.2).
-func (s *ClientCredentials) metadata(ctx context.Context, address string) (endpoint string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Accept", "application/json")
-	status, doc, err := s.do(req)
-	switch {
-	case err != nil:
-		return "", err
-	case status == http.StatusNotFound:
-		return "", fmt.Errorf("%s: %w", address, errNotFound)
-	case status != http.StatusOK:
-		return "", fmt.Errorf("%s: HTTP %d", address, status)
-	case text(doc, "issuer") != s.cfg.Issuer: // section 3.3
-		return "", fmt.Errorf("%s: names another issuer, %q", address, printable(text(doc, "issuer")))
-	}
-	endpoint = text(doc, "token_endpoint")
-	if err := checkURL(endpoint, s.cfg.InsecureHTTP); err != nil {
-		return "", fmt.Errorf("%s: token_endpoint: %w", address, err)
-	}
-	return endpoint, nil
-}
-
-// do sends req and reads a JSON object. An answer other than 200 needs not be
-// one.
-func (s *ClientCredentials) do(req *http.Request) (status int, object map[string]any, err error) {
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIssuerBody+1))
-	switch {
-	case err != nil:
-		return 0, nil, err
-	case len(body) > maxIssuerBody:
-		return 0, nil, fmt.Errorf("the answer is longer than %d bytes", maxIssuerBody)
-	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	err = json.Unmarshal(body, &object)
-	if resp.StatusCode == http.StatusOK && (err != nil || kind != "application/json") {
-		// The decoder's error could quote the body, and with it a token.
-		return 0, nil, fmt.Errorf("the answer of %s is not a JSON object", req.URL.Host)
-	}
-	return resp.StatusCode, object, nil
-}
-
-func text(object map[string]any, name string) string {
-	s, _ := object[name].(string)
-	return s
-}
-
 // redacted takes the secret out of what a server says, should it quote it.
 func (s *ClientCredentials) redacted(text string) string {
 	if s.cfg.ClientSecret == "" {
@@ -305,20 +212,4 @@ func (s *ClientCredentials) redacted(text string) string {
 		s.cfg.ClientSecret, "<secret>",
 		url.QueryEscape(s.cfg.ClientSecret), "<secret>",
 	).Replace(text)
-}
-
-// checkURL refuses what a secret must not be sent to.
-func checkURL(address string, insecureHTTP bool) error {
-	u, err := url.Parse(address)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%q is not a URL", printable(address))
-	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return fmt.Errorf("%q: want https://host/path", printable(address))
-	case u.User != nil || u.Fragment != "":
-		return fmt.Errorf("%q: user or fragment in a URL", printable(u.Redacted()))
-	case u.Scheme == "http" && !insecureHTTP && !IsLoopback(u.Hostname()):
-		return fmt.Errorf("%q: http is for loopback only, the secret would be sent readable", printable(address))
-	}
-	return nil
 }

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/linegate/linegate/internal/app"
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/devissuer"
+	"github.com/linegate/linegate/internal/mint"
 )
 
 // gateway is the running gateway as this program uses it.
@@ -53,7 +55,7 @@ func gatewayConfig(o options, issuerURL string, files *tlsFiles) *config.Config 
 	trusted.Name = "dev"
 	trusted.Issuer = issuerURL
 	trusted.Audience = []string{devissuer.DefaultAudience}
-	trusted.Algorithms = []string{o.algorithm}
+	trusted.Algorithms = slices.Clone(mint.Algorithms) // the issuer's control page may change it
 	trusted.RequiredScopes = []string{"line:connect"}
 
 	c := config.Default()

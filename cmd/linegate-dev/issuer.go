@@ -34,6 +34,8 @@ func newIssuer(o options, log *slog.Logger) (*issuer, error) {
 		TokenLifetime: o.lifetime,
 		Algorithm:     o.algorithm,
 		RotateEvery:   o.rotateEvery,
+		Clients:       o.clients,
+		Users:         o.users,
 		Log:           log,
 	})
 	if err != nil {

@@ -28,6 +28,8 @@ type options struct {
 	lifetime     time.Duration
 	algorithm    string
 	rotateEvery  time.Duration
+	clients      []devissuer.Client // nil: the default ones
+	users        []devissuer.User   // likewise
 	logLevel     slog.Level
 }
 
@@ -40,15 +42,23 @@ const defaultIssuer = "127.0.0.1:8880"
 func parseOptions(args []string, stdout io.Writer) (options, error) {
 	var o options
 	o.help = true // unless the command runs
-	var level string
+	var level, registrations string
 	command := &cobra.Command{
 		Use:   "linegate-dev",
 		Short: "Development issuer and gateway in one process; never for production",
 		Long: `linegate-dev runs a development authorization server, the gateway (plain and TLS)
 and its metrics in one process, wired together, for a laptop. It is never for
-production: everybody knows its client's secret, and keys and certificates last
-as long as the process. It listens on loopback addresses only; port 0 takes a
+production: everybody knows its client's secret, anybody signs in with a click,
+and keys and certificates last as long as the process. It listens on loopback addresses only; port 0 takes a
 free one. Once everything listens it prints where everything is.
+
+A file for --clients looks like this; users need no password:
+  {"clients": [{"client_id": "app", "client_name": "An app", "client_secret": "s",
+      "grant_types": ["client_credentials", "authorization_code", "refresh_token"],
+      "redirect_uris": ["http://127.0.0.1/callback"], "scope": "line:connect"}],
+   "users": [{"sub": "eve", "name": "Eve"}]}
+Without a client_secret the client is public. A redirect_uri on a loopback
+address without a port matches every port.
 
 Ctrl-C ends it in order, a second one at once. Exit status: 0 after a clean stop,
 1 for a failure at run time, 64 for wrong usage.`,
@@ -58,6 +68,9 @@ Ctrl-C ends it in order, a second one at once. Exit status: 0 after a clean stop
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(*cobra.Command, []string) error {
 			o.help = false
+			if err := o.register(registrations); err != nil {
+				return err
+			}
 			return o.check(level)
 		},
 	}
@@ -72,11 +85,23 @@ Ctrl-C ends it in order, a second one at once. Exit status: 0 after a clean stop
 	flags.StringVar(&o.algorithm, "algorithm", devissuer.DefaultAlgorithm, "`name` of the signing algorithm: "+strings.Join(mint.Algorithms, " "))
 	flags.DurationVar(&o.rotateEvery, "rotate-every", 0,
 		fmt.Sprintf("time between two rotations of the signing key, at least 1s and a %dth of --token-lifetime; 0: on request only", devissuer.MaxRotations))
+	flags.StringVar(&registrations, "clients", "", "JSON `file` of clients (as in RFC 7591) and users, beside the default ones")
 	flags.StringVar(&level, "log-level", "info", "least `level` logged to standard error: debug info warn error")
 	command.SetArgs(args)
 	command.SetOut(stdout)
 	command.SetErr(io.Discard)
 	return o, command.Execute()
+}
+
+// register reads the file of clients and users, if there is one.
+func (o *options) register(path string) (err error) {
+	if path == "" {
+		return nil
+	}
+	if o.clients, o.users, err = devissuer.ReadRegistrations(path); err != nil {
+		return fmt.Errorf("--clients: %w", err)
+	}
+	return nil
 }
 
 type addressFlag struct{ name, address string }

@@ -28,6 +28,8 @@ func TestUsage(t *testing.T) {
 		{"--rotate-every 500ms --token-lifetime 1s", "--rotate-every 500ms: below 1s"},
 		{"--rotate-every 9s", "--rotate-every 9s: below 1s or a 30th of --token-lifetime 5m0s"},
 		{"--rotate-every -1m", "--rotate-every -1m0s: below"},
+		{"--clients /nonexistent", "--clients: open /nonexistent: "},
+		{"--clients testdata/twice.json", `--clients: testdata/twice.json: Clients: "dev-device" is there twice`},
 		{"--log-level trace", `--log-level "trace": none of debug info warn error`},
 		{"--config x", "unknown flag: --config"},
 		{"serve", `unknown command "serve" for "linegate-dev"`},
@@ -51,7 +53,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, want := range []string{
 		"never for\nproduction", "--issuer-only", "--listen address", "--listen-tls", "--ops", "--issuer-listen",
-		"--token-lifetime duration", "(default 5m0s)", "--algorithm name", "--rotate-every", "--log-level level",
+		"--token-lifetime duration", "(default 5m0s)", "--algorithm name", "--rotate-every", "--clients file", "--log-level level",
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("help lacks %q:\n%s", want, &stdout)
@@ -79,5 +81,23 @@ func TestDefaults(t *testing.T) {
 		if flag.address != want[flag.name] {
 			t.Errorf("%s is %s", flag.name, flag.address)
 		}
+	}
+}
+
+// TestClients: what the file registers is there beside what always is.
+func TestClients(t *testing.T) {
+	o, err := parseOptions([]string{"--clients", "testdata/more.json"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, client := range o.clients {
+		ids = append(ids, client.ID)
+	}
+	for _, user := range o.users {
+		ids = append(ids, user.ID)
+	}
+	if got, want := strings.Join(ids, " "), "dev-device linegatectl app alice bob eve"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

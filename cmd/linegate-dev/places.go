@@ -33,6 +33,7 @@ func (p places) print(w io.Writer, control string) {
 		line("  metrics   http://%s/metrics", p.ops)
 	}
 	line("  issuer    %s, client dev-device, secret dev-secret", p.issuer)
+	line("  control   %s/dev/ (keys, token lifetime, outages)", p.issuer)
 	line("")
 	if p.gateway != "" {
 		host, port, _ := net.SplitHostPort(p.gateway)
@@ -44,6 +45,8 @@ func (p places) print(w io.Writer, control string) {
 		line("Get a token:")
 		line("  curl -u dev-device:dev-secret -d grant_type=client_credentials %s", shellQuote(p.issuer+"/token"))
 	}
+	line("Sign in as alice or bob:")
+	line("  %s login%s", control, p.issuerFlag())
 	line("Rotate the signing key:")
 	line("  curl -X POST %s", shellQuote(p.issuer+"/dev/rotate"))
 	line("")

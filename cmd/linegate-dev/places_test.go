@@ -27,11 +27,14 @@ func TestPlaces(t *testing.T) {
   with TLS  127.0.0.1:8886, CA certificate /tmp/linegate-dev-1/ca.pem
   metrics   http://127.0.0.1:9885/metrics
   issuer    http://127.0.0.1:8880, client dev-device, secret dev-secret
+  control   http://127.0.0.1:8880/dev/ (keys, token lifetime, outages)
 
 Talk to the gateway: paste this, then type ping or anything else.
   { printf 'AUTH %s\n' "$(go run ./cmd/linegatectl token)"; cat; } | nc 127.0.0.1 8885
 Over TLS:
   go run ./cmd/linegatectl connect --ca-file /tmp/linegate-dev-1/ca.pem 127.0.0.1:8886
+Sign in as alice or bob:
+  go run ./cmd/linegatectl login
 Rotate the signing key:
   curl -X POST http://127.0.0.1:8880/dev/rotate
 
@@ -50,11 +53,14 @@ Ctrl-C ends it.
   with TLS  [::1]:3, CA certificate /tmp/a b/ca.pem
   metrics   http://[::1]:4/metrics
   issuer    http://[::1]:1, client dev-device, secret dev-secret
+  control   http://[::1]:1/dev/ (keys, token lifetime, outages)
 
 Talk to the gateway: paste this, then type ping or anything else.
   { printf 'AUTH %s\n' "$(./bin/linegatectl token --issuer 'http://[::1]:1')"; cat; } | nc ::1 2
 Over TLS:
   ./bin/linegatectl connect --issuer 'http://[::1]:1' --ca-file '/tmp/a b/ca.pem' '[::1]:3'
+Sign in as alice or bob:
+  ./bin/linegatectl login --issuer 'http://[::1]:1'
 Rotate the signing key:
   curl -X POST 'http://[::1]:1/dev/rotate'
 
@@ -68,9 +74,12 @@ Ctrl-C ends it.
 			`linegate-dev: for development only, never for production.
 
   issuer    http://127.0.0.1:8880, client dev-device, secret dev-secret
+  control   http://127.0.0.1:8880/dev/ (keys, token lifetime, outages)
 
 Get a token:
   curl -u dev-device:dev-secret -d grant_type=client_credentials http://127.0.0.1:8880/token
+Sign in as alice or bob:
+  go run ./cmd/linegatectl login
 Rotate the signing key:
   curl -X POST http://127.0.0.1:8880/dev/rotate
 

@@ -19,7 +19,7 @@ import (
 const defaultGateway = "127.0.0.1:8885"
 
 type connectFlags struct {
-	credentials              credentialFlags
+	source                   sourceFlags
 	tokenFile                string
 	tls, plaintext, insecure bool
 	caFile, serverName       string
@@ -49,9 +49,10 @@ that end, it is not tried again: the status is 1.
 
 Connections are encrypted with TLS (1.2 or later) unless ADDRESS is loopback.
 
-The token comes from --token-file, or by client credentials.
+The token comes from --token-file, from a stored login, or by client
+credentials.
 
-` + credentialHelp,
+` + sourceHelp,
 		Example: `  linegatectl connect
   linegatectl connect --ca-file ca.pem 127.0.0.1:8886
   linegatectl connect --token-file /run/device/token gateway.example.com:8886
@@ -65,11 +66,11 @@ The token comes from --token-file, or by client credentials.
 			if len(args) > 0 {
 				address = args[0]
 			}
-			return f.run(cmd.Context(), c, address)
+			return f.run(cmd, c, address)
 		},
 	}
 	flags := cmd.Flags()
-	f.credentials.add(cmd)
+	f.source.add(cmd)
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` whose first line is the token, read again for each renewal; - is standard input, whose first line it is then")
 	flags.BoolVar(&f.tls, "tls", false, "use TLS, also on loopback")
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM `file` of the certificate authorities to trust instead of the system's; implies --tls")
@@ -83,7 +84,7 @@ The token comes from --token-file, or by client credentials.
 // check refuses flags that contradict each other.
 func (f *connectFlags) check(cmd *cobra.Command) error {
 	if f.tokenFile != "" {
-		for _, name := range []string{"issuer", "token-url", "client-id", "client-secret-file", "client-auth", "scope", "audience"} {
+		for _, name := range []string{"issuer", "token-url", "client-id", "client-secret-file", "client-auth", "scope", "audience", "client-credentials", "token-store"} {
 			if cmd.Flags().Changed(name) {
 				return fmt.Errorf("--%s: not beside --token-file", name)
 			}
@@ -98,15 +99,15 @@ func (f *connectFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-func (f *connectFlags) run(ctx context.Context, c *console, address string) error {
+func (f *connectFlags) run(cmd *cobra.Command, c *console, address string) error {
 	tlsConfig, err := f.tlsConfig(address)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(cmd.Context())
 	defer cancel(nil)
 	in := startInput(ctx, c.stdin)
-	tokens, err := f.tokens(ctx, c, in)
+	tokens, err := f.tokens(ctx, cmd, c, in)
 	if err != nil {
 		return err
 	}
@@ -154,10 +155,14 @@ func (f *connectFlags) tlsConfig(address string) (*tls.Config, error) {
 
 // tokens returns the token source; one that reads standard input takes its
 // first line.
-func (f *connectFlags) tokens(ctx context.Context, c *console, in *input) (client.TokenSource, error) {
+func (f *connectFlags) tokens(ctx context.Context, cmd *cobra.Command, c *console, in *input) (client.TokenSource, error) {
 	switch f.tokenFile {
 	case "":
-		return f.credentials.source(c)
+		source, stored, err := f.source.source(cmd, c)
+		if stored != nil {
+			fmt.Fprintf(c.stderr, "linegatectl: using the %s\n", stored)
+		}
+		return source, err
 	case "-":
 		select {
 		case line := <-in.lines:

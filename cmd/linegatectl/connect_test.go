@@ -237,9 +237,9 @@ func TestUsage(t *testing.T) {
 		"connect --plaintext 192.0.2.1:99": "--plaintext: 192.0.2.1:99 is not loopback, the token would cross the network readable; --insecure-plaintext allows it",
 		"connect --token-file x --scope y": "--scope: not beside --token-file",
 		"token extra":                      `unknown command "extra" for "linegatectl token"`,
-		"token --issuer ftp://x":           "no client secret: give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
+		"token --issuer ftp://x":           "no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
 		"token --client-auth digest":       `--client-auth: "digest" is neither basic nor post`,
-		"token --client-id mine":           "no client secret: give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
+		"token --client-id mine":           "no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
 	} {
 		got := run(t, "", strings.Fields(line)...)
 		if got.status != 64 || got.stderr != "linegatectl: "+want+"\n" || got.stdout != "" {

@@ -41,10 +41,11 @@ func run(t *testing.T, stdin string, args ...string) result {
 	return runWith(t, nil, stdin, args...)
 }
 
+// runWith has no login, unless environ says where there is one.
 func runWith(t *testing.T, environ []string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := Run(t.Context(), args, environ, strings.NewReader(stdin), &stdout, &stderr)
+	status := Run(t.Context(), args, append(noLogin(t), environ...), strings.NewReader(stdin), &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
 }
 
@@ -60,13 +61,22 @@ type running struct {
 
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startWith(t, noLogin(t), args...)
+}
+
+func noLogin(t *testing.T) (environ []string) {
+	return []string{storeVariable + "=" + filepath.Join(t.TempDir(), "tokens.json")}
+}
+
+func startWith(t *testing.T, environ []string, args ...string) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	in, stdin := io.Pipe()
 	stdout, out := unbounded()
 	stderr, err := unbounded()
 	r := &running{t, stdin, bufio.NewScanner(stdout), bufio.NewScanner(stderr), cancel, make(chan int, 1)}
 	go func() {
-		status := Run(ctx, args, nil, in, out, err)
+		status := Run(ctx, args, environ, in, out, err)
 		out.Close()
 		err.Close()
 		r.status <- status

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,23 +24,7 @@ const (
 // Run executes one command line and returns its exit status. A cancelled ctx
 // ends it cleanly. An error is one line on stderr.
 func Run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot(&console{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr})
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	fmt.Fprintln(stderr, "linegatectl: "+plain(err))
-	if _, inFile := errors.AsType[*badConfig](err); inFile {
-		return exitConfig
-	}
-	if _, atRunTime := errors.AsType[*failure](err); atRunTime {
-		return exitFailure
-	}
-	return exitUsage
+	return (&console{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}).run(ctx, args)
 }
 
 // console is what a command is given besides its flags.
@@ -47,6 +32,27 @@ type console struct {
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	transport      http.RoundTripper // to the issuer of a login; nil: the default
+}
+
+func (c *console) run(ctx context.Context, args []string) int {
+	root := newRoot(c)
+	root.SetArgs(args)
+	root.SetIn(c.stdin)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(c.stderr, "linegatectl: "+plain(err))
+	if _, inFile := errors.AsType[*badConfig](err); inFile {
+		return exitConfig
+	}
+	if _, atRunTime := errors.AsType[*failure](err); atRunTime {
+		return exitFailure
+	}
+	return exitUsage
 }
 
 // variable returns the value of an environment variable, and whether it is set.
@@ -83,9 +89,9 @@ func plain(err error) string {
 func newRoot(c *console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "linegatectl",
-		Short: "Talk to a linegate gateway, get tokens and explain them",
-		Long: `linegatectl talks to a linegate gateway as a device would, gets tokens and
-explains them.
+		Short: "Talk to a linegate gateway, log in, get tokens and explain them",
+		Long: `linegatectl talks to a linegate gateway as a device would, logs in at its
+issuer, gets tokens and explains them.
 
 Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage,
 78 for a wrong configuration file.`,
@@ -99,6 +105,6 @@ Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newConnect(c), newToken(c), newVersion(c))
+	root.AddCommand(newLogin(c), newLogout(c), newToken(c), newConnect(c), newVersion(c))
 	return root
 }

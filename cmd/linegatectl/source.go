@@ -24,29 +24,89 @@ const (
 
 const secretVariable = "LINEGATECTL_CLIENT_SECRET"
 
+// sourceFlags say where a token comes from: a stored login, or a client's own
+// credentials.
+type sourceFlags struct {
+	credentialFlags
+	robot bool
+	store string
+}
+
 // credentialFlags say how to get a token with a client's own credentials.
 type credentialFlags struct {
 	issuer, tokenURL, clientID, secretFile, clientAuth, audience string
 	scopes                                                       []string
 }
 
+func (f *sourceFlags) add(cmd *cobra.Command) {
+	f.credentialFlags.add(cmd)
+	cmd.Flags().BoolVar(&f.robot, "client-credentials", false, "use no stored login")
+	addStoreFlag(cmd, &f.store)
+}
+
 func (f *credentialFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.issuer, "issuer", devIssuer, "authorization server `URL`; its token endpoint is discovered (RFC 8414, OpenID Connect)")
 	flags.StringVar(&f.tokenURL, "token-url", "", "token endpoint `URL`, instead of discovery at --issuer")
-	flags.StringVar(&f.clientID, "client-id", devClient, "client `ID`")
+	flags.StringVar(&f.clientID, "client-id", devClient, "client `ID`; a login is looked for with any")
 	flags.StringVar(&f.secretFile, "client-secret-file", "", "`file` whose first line is the client's secret")
 	flags.StringVar(&f.clientAuth, "client-auth", "basic", "how id and secret are sent: basic or post (RFC 6749 section 2.3.1)")
 	flags.StringSliceVar(&f.scopes, "scope", nil, "`scope` to ask for, repeated or comma-separated (default: what the server gives)")
 	flags.StringVar(&f.audience, "audience", "", "`audience` parameter that some servers want beside the scope")
 }
 
-const credentialHelp = `The client's secret comes from --client-secret-file or from the environment
+const sourceHelp = `With a login stored for the issuer (linegatectl login), the token is that
+login's, renewed when it has less than a minute to live, or less than half of
+its life. Otherwise it comes by client credentials (RFC 6749 section 4.4), as it
+does with --client-credentials or with anything that only they have use for:
+--token-url, --client-secret-file, --client-auth, --scope, --audience, or
+` + secretVariable + `.
+
+The client's secret comes from --client-secret-file or from the environment
 variable ` + secretVariable + `. With client ` + devClient + ` at an http issuer
 on loopback, the development issuer, neither is needed. Private certificate
 authorities of an issuer are taken from SSL_CERT_FILE.`
 
-// source returns the token source that the flags describe.
+// source returns the token source that the flags describe, and the login that
+// it uses, nil if none.
+func (f *sourceFlags) source(cmd *cobra.Command, c *console) (client.TokenSource, *login, error) {
+	if !f.wantsLogin(cmd, c) {
+		source, err := f.credentialFlags.source(c)
+		return source, nil, err
+	}
+	clientID := ""
+	if cmd.Flags().Changed("client-id") {
+		clientID = f.clientID
+	}
+	store, err := openStore(c, f.store)
+	if err != nil { // a robot may have no home
+		source, err := f.credentialFlags.source(c)
+		return source, nil, err
+	}
+	stored, err := store.find(f.issuer, clientID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if stored == nil {
+		source, err := f.credentialFlags.source(c)
+		return source, nil, err
+	}
+	return &loginSource{store: store, issuer: stored.Issuer, clientID: stored.ClientID, transport: c.transport}, stored, nil
+}
+
+// wantsLogin reports whether nothing was given that only client credentials
+// have use for.
+func (f *sourceFlags) wantsLogin(cmd *cobra.Command, c *console) bool {
+	for _, name := range []string{"token-url", "client-secret-file", "client-auth", "scope", "audience"} {
+		if cmd.Flags().Changed(name) {
+			return false
+		}
+	}
+	_, secret := c.variable(secretVariable)
+	return !secret && !f.robot
+}
+
+// source returns the source of tokens by client credentials.
 func (f *credentialFlags) source(c *console) (client.TokenSource, error) {
 	if f.clientAuth != "basic" && f.clientAuth != "post" {
 		return nil, fmt.Errorf("--client-auth: %q is neither basic nor post", f.clientAuth)
@@ -90,7 +150,7 @@ func (f *credentialFlags) secret(c *console) (string, error) {
 	if err == nil && f.clientID == devClient && server.Scheme == "http" && client.IsLoopback(server.Hostname()) {
 		return devSecret, nil
 	}
-	return "", errors.New("no client secret: give --client-secret-file or " + secretVariable)
+	return "", errors.New("no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or " + secretVariable)
 }
 
 // maxFirstLine is more than any token or secret has.

@@ -7,26 +7,27 @@ import (
 )
 
 func newToken(c *console) *cobra.Command {
-	var credentials credentialFlags
+	var f sourceFlags
+	var fresh bool
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Get a token by client credentials and print it",
-		Long: `token gets an access token by client credentials (RFC 6749 section 4.4) and
-prints it on standard output, and nothing else: it is for scripts.
+		Short: "Print an access token: of a stored login, or by client credentials",
+		Long: `token prints an access token on standard output, and nothing else: it is for
+scripts.
 
   { printf 'AUTH %s\n' "$(linegatectl token)"; cat; } | nc 127.0.0.1 8885
 
 Whoever has the token can connect with it until it expires: keep it out of
 files, logs and argument lists.
 
-` + credentialHelp,
+` + sourceHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			source, err := credentials.source(c)
+			source, _, err := f.source(cmd, c)
 			if err != nil {
 				return err
 			}
-			token, err := source.Token(cmd.Context(), false)
+			token, err := source.Token(cmd.Context(), fresh)
 			if err != nil {
 				return failed(fmt.Errorf("no token: %w", err))
 			}
@@ -34,7 +35,8 @@ files, logs and argument lists.
 			return failed(err)
 		},
 	}
-	credentials.add(cmd)
+	f.add(cmd)
+	cmd.Flags().BoolVar(&fresh, "fresh", false, "renew the token of a login also when it would last")
 	cmd.AddCommand(newInspect(c))
 	return cmd
 }

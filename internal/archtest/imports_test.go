@@ -53,6 +53,8 @@ var libraries = map[string]struct {
 	"github.com/prometheus/client_golang": {"*", true}, // one metrics file a package
 	"github.com/spf13/cobra":              {"cmd/*", false},
 	"go.yaml.in/yaml":                     {"internal/config", false},
+	"golang.org/x/oauth2":                 {"cmd/linegatectl", false},
+	"rsc.io/qr":                           {"cmd/linegatectl", true},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

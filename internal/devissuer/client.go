@@ -1,92 +1,86 @@
 package devissuer
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
-	"net/http"
-	"net/url"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // Client is a registered client (RFC 6749 section 2).
 type Client struct {
-	ID     string
-	Secret string
-	Scopes []string // what it may ask for, and gets when it asks for nothing in particular
+	ID        string
+	Name      string   // what people are shown; the ID when empty
+	Secret    string   // empty: a public client, which cannot keep one (RFC 6749 section 2.1)
+	Grants    []string // grant types that it may use; client_credentials alone when empty
+	Scopes    []string // what it may ask for, and gets when it asks for nothing in particular
+	Redirects []string // where answers to it may be sent, see checkRedirect
 }
 
+// Grant types, as the token endpoint and a client's registration name them. A
+// client that has GrantRefresh gets a refresh token with what a person granted.
+const (
+	GrantClientCredentials = "client_credentials"                           // RFC 6749 section 4.4
+	GrantCode              = "authorization_code"                           // RFC 6749 section 4.1
+	GrantRefresh           = "refresh_token"                                // RFC 6749 section 6
+	GrantDevice            = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628 section 3.4
+)
+
 // DefaultClients returns the clients that are there without configuration: a
-// robot that may connect. Id and secret are public knowledge.
+// robot that may connect, and the project's own command line, which people use
+// in their own name. Ids and secret are public knowledge.
 func DefaultClients() []Client {
 	return []Client{
-		{ID: "dev-device", Secret: "dev-secret", Scopes: []string{"line:connect"}},
+		{ID: "dev-device", Name: "Development device", Secret: "dev-secret", Scopes: []string{"line:connect"}},
+		{
+			ID:        "linegatectl",
+			Grants:    []string{GrantCode, GrantRefresh, GrantDevice},
+			Scopes:    []string{"line:connect", "offline_access"},
+			Redirects: []string{"http://127.0.0.1/callback", "http://[::1]/callback"},
+		},
 	}
 }
 
+func (c Client) public() bool { return c.Secret == "" }
+
+// DisplayName is what people are shown.
+func (c Client) DisplayName() string { return valueOr(c.Name, c.ID) }
+
+func (c Client) may(grant string) bool {
+	if len(c.Grants) == 0 {
+		return grant == GrantClientCredentials
+	}
+	return slices.Contains(c.Grants, grant)
+}
+
 func (c Client) check() error {
+	for _, grant := range c.Grants {
+		if !slices.Contains(grantTypes(), grant) {
+			return fmt.Errorf("grant type %q is none of %q", grant, grantTypes())
+		}
+	}
 	switch {
 	case c.ID == "":
 		return errors.New("no ID")
-	case c.Secret == "":
-		return errors.New("no Secret")
+	case strings.ContainsFunc(c.ID, func(r rune) bool { return r < ' ' || r > '~' }):
+		return errors.New("the ID has other characters than RFC 6749 appendix A.1 allows")
+	case c.public() && c.may(GrantClientCredentials):
+		return errors.New("no Secret, which client_credentials needs")
+	case len(c.Redirects) == 0 && c.may(GrantCode):
+		return errors.New("no Redirects, which authorization_code needs")
+	case len(c.Redirects) > 0 && !c.may(GrantCode):
+		return errors.New("Redirects without authorization_code")
+	case c.may(GrantRefresh) && !c.may(GrantCode) && !c.may(GrantDevice):
+		return errors.New("refresh_token without a grant that gives one")
 	case len(c.Scopes) == 0:
 		return errors.New("no Scopes")
 	case slices.ContainsFunc(c.Scopes, isNoScopeToken):
 		return errors.New("a scope has other characters than RFC 6749 section 3.3 allows")
 	}
+	for _, registered := range c.Redirects {
+		if err := checkRedirect(registered); err != nil {
+			return fmt.Errorf("redirect %q: %w", registered, err)
+		}
+	}
 	return nil
-}
-
-// authenticate returns the client that sent a request to the token endpoint
-// (RFC 6749 section 2.3.1): by HTTP Basic, or by client_id and client_secret
-// in the body, and not by both.
-func (s *Server) authenticate(r *http.Request, params map[string]string) (Client, *tokenError) {
-	id, secret := params["client_id"], params["client_secret"]
-	if authorization := r.Header.Values("Authorization"); len(authorization) > 0 {
-		if secret != "" || len(authorization) > 1 {
-			return Client{}, invalidRequest("more than one client authentication")
-		}
-		headerID, headerSecret, ok := basicCredentials(r)
-		if !ok {
-			return Client{}, invalidClient("the Authorization header is not Basic with a form-encoded id and secret")
-		}
-		if id != "" && id != headerID {
-			return Client{}, invalidRequest("client_id differs from the Authorization header")
-		}
-		id, secret = headerID, headerSecret
-	}
-	if id == "" || secret == "" {
-		return Client{}, invalidClient("client authentication is missing")
-	}
-
-	// An unknown client takes the same path and time as a wrong secret.
-	var client Client
-	i := slices.IndexFunc(s.config.Clients, func(c Client) bool { return c.ID == id })
-	if i >= 0 {
-		client = s.config.Clients[i]
-	}
-	if !equalSecrets(secret, client.Secret) || i < 0 {
-		return Client{}, invalidClient("unknown client or wrong secret")
-	}
-	return client, nil
-}
-
-// basicCredentials returns both halves of a Basic header (RFC 7617), each
-// form-decoded as RFC 6749 section 2.3.1 asks for.
-func basicCredentials(r *http.Request) (id, secret string, ok bool) {
-	rawID, rawSecret, ok := r.BasicAuth()
-	if !ok {
-		return "", "", false
-	}
-	id, errID := url.QueryUnescape(rawID)
-	secret, errSecret := url.QueryUnescape(rawSecret)
-	return id, secret, errID == nil && errSecret == nil
-}
-
-// equalSecrets compares digests, so that the time taken tells neither content
-// nor length.
-func equalSecrets(a, b string) bool {
-	digestA, digestB := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(digestA[:], digestB[:]) == 1
 }

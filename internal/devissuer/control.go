@@ -2,69 +2,204 @@ package devissuer
 
 import (
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
-	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/linegate/linegate/internal/mint"
 )
 
-// control serves what only the developer at this machine may do. There is no
-// login: the peer must be local, and a page in the developer's browser must
-// not be able to act in his name.
+// control serves what only the developer at this machine may do, on a page and
+// to scripts. There is no login: the peer must be local, and a page in the
+// developer's browser must not be able to act in his name.
 func (s *Server) control() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+controlPath+"rotate", s.serveRotate)
+	mux.HandleFunc("GET "+controlPath+"{$}", s.showControl)
+	mux.HandleFunc("GET "+controlPath+"state", s.serveState)
+	for name, do := range map[string]controlAction{
+		"rotate":   s.controlRotate,
+		"remove":   s.controlRemove,
+		"settings": s.controlSettings,
+		"outage":   s.controlOutage,
+	} {
+		mux.Handle("POST "+controlPath+name, s.controlled(do))
+	}
 	return localOnly(http.NewCrossOriginProtection().Handler(mux))
 }
 
-// serveRotate rotates the keys and names those that are published after that,
-// the signing one first.
-func (s *Server) serveRotate(w http.ResponseWriter, _ *http.Request) {
+// controlState is what the control page and API show.
+type controlState struct {
+	Signing         string     `json:"signing"`   // kid
+	Published       []string   `json:"published"` // kids, the signing one first, then the next
+	Keys            []keyState `json:"keys"`
+	Algorithm       string     `json:"algorithm"`      // of keys to come
+	TokenLifetime   int64      `json:"token_lifetime"` // seconds
+	Outage          outage     `json:"outage"`
+	OutageEndpoints []string   `json:"outage_endpoints"`
+	RefreshFamilies int        `json:"refresh_families"`
+	Devices         int        `json:"devices_waiting"`
+}
+
+type keyState struct {
+	ID        string `json:"kid"`
+	Algorithm string `json:"alg"`
+	Stage     string `json:"stage"` // signing, next or retiring
+}
+
+func (s *Server) controlState() controlState {
+	now := s.config.Now()
+	var c controlState
+	for i, key := range s.keys.published(now) {
+		stage := []string{"signing", "next", "retiring"}[min(i, 2)]
+		c.Keys = append(c.Keys, keyState{key.ID, key.Algorithm, stage})
+		c.Published = append(c.Published, key.ID)
+	}
+	c.Signing = c.Published[0]
+	algorithm, lifetime := s.keys.settings()
+	c.Algorithm, c.TokenLifetime = algorithm, int64(lifetime/time.Second)
+	c.Outage, c.OutageEndpoints = s.outages.current()
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	c.RefreshFamilies, c.Devices = s.state.families.len(now), s.state.userCodes.len(now)
+	return c
+}
+
+func (s *Server) serveState(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.controlState())
+}
+
+func (s *Server) showControl(w http.ResponseWriter, _ *http.Request) {
+	s.show(w, page{Name: "control", Title: "Control", Data: struct {
+		controlState
+		Algorithms []string
+		Modes      []outage
+		Endpoints  []string
+		Issuer     string
+		Clients    []Client
+		Users      []User
+		Lifetime   time.Duration
+	}{
+		s.controlState(), mint.Algorithms, outageModes(), outageEndpoints(),
+		s.config.Issuer, s.config.Clients, s.config.Users, s.lifetime(),
+	}})
+}
+
+func (s *Server) lifetime() time.Duration {
+	_, lifetime := s.keys.settings()
+	return lifetime
+}
+
+// Fails tells the page which endpoints an outage hits; without one, those that
+// the form offers first.
+func (c controlState) Fails(endpoint string) bool {
+	if c.Outage == noOutage {
+		return endpoint != tokenEndpoint
+	}
+	return slices.Contains(c.OutageEndpoints, endpoint)
+}
+
+// controlAction changes something; an error goes with its HTTP status.
+type controlAction func(form url.Values) (status int, err error)
+
+// controlled reads the form, which may be missing, acts, and answers: with the
+// page again for a browser, with the state for a script.
+func (s *Server) controlled(do controlAction) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var form url.Values
+		var err error
+		status := http.StatusBadRequest
+		if r.ContentLength != 0 {
+			var refusal *tokenError
+			if form, refusal = parseForm(w, r); refusal != nil {
+				err = errors.New(refusal.Description)
+			}
+		}
+		if err == nil {
+			status, err = do(form)
+		}
+		fromPage := strings.Contains(r.Header.Get("Accept"), "text/html")
+		switch {
+		case err != nil && fromPage:
+			s.showError(w, status, "That did not work", err.Error())
+		case err != nil:
+			http.Error(w, err.Error(), status)
+		case fromPage:
+			http.Redirect(w, r, controlPath, http.StatusSeeOther)
+		default:
+			s.serveState(w, r)
+		}
+	}
+}
+
+// controlRotate is Rotate.
+func (s *Server) controlRotate(url.Values) (int, error) {
 	_, err := s.Rotate()
 	if errors.Is(err, errTooManyKeys) {
-		http.Error(w, err.Error(), http.StatusTooManyRequests)
-		return
+		return http.StatusTooManyRequests, err
 	}
-	if err != nil {
-		s.config.Log.Error("key rotation failed", "error", err)
-		http.Error(w, "no new key", http.StatusInternalServerError)
-		return
-	}
-	var published []string
-	for _, key := range s.keys.published(s.config.Now()) {
-		published = append(published, key.ID)
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"signing": published[0], "published": published})
+	return http.StatusInternalServerError, err
 }
 
-// localOnly refuses peers from other machines, and requests for a host name
-// that is not this machine's own: a foreign name that resolves to 127.0.0.1
-// (DNS rebinding) makes a foreign page look like one of the same origin.
-func localOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil || !peer.Addr().Unmap().IsLoopback() {
-			http.Error(w, "only from this machine", http.StatusForbidden)
-			return
-		}
-		if !isLoopbackHost(r.Host) {
-			http.Error(w, "only by the name of this machine", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// controlRemove takes the key named by kid, or else the signing one, out of
+// publication.
+func (s *Server) controlRemove(form url.Values) (int, error) {
+	now := s.config.Now()
+	id := form.Get("kid")
+	if id == "" {
+		id = s.keys.published(now)[0].ID
+	}
+	err := s.keys.remove(now, id)
+	if errors.Is(err, errUnknownKey) {
+		return http.StatusNotFound, err
+	}
+	if err == nil {
+		s.config.Log.Info("key removed", "kid", id)
+	}
+	return http.StatusInternalServerError, err
 }
 
-// isLoopbackHost reports whether a Host header, with or without port, is
-// localhost or a loopback address.
-func isLoopbackHost(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
+// controlSettings changes token_lifetime (a duration) and algorithm, each if it
+// is there.
+func (s *Server) controlSettings(form url.Values) (int, error) {
+	algorithm, lifetime := s.keys.settings()
+	if text := form.Get("token_lifetime"); text != "" {
+		var err error
+		if lifetime, err = time.ParseDuration(text); err != nil {
+			return http.StatusBadRequest, fmt.Errorf("token_lifetime: %w", err)
+		}
 	}
-	if strings.EqualFold(host, "localhost") {
-		return true
+	algorithm = valueOr(form.Get("algorithm"), algorithm)
+	if err := checkIssuance(algorithm, lifetime, s.config.RotateEvery); err != nil {
+		return http.StatusBadRequest, err
 	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
+	if err := s.keys.setAlgorithm(algorithm); err != nil {
+		return http.StatusInternalServerError, err
+	}
+	s.keys.setLifetime(lifetime)
+	s.config.Log.Info("settings changed", "token_lifetime", lifetime, "algorithm", algorithm)
+	return http.StatusOK, nil
+}
+
+// controlOutage makes the endpoints fail in the way named by mode; without
+// endpoints, metadata and key set do.
+func (s *Server) controlOutage(form url.Values) (int, error) {
+	mode, endpoints := outage(form.Get("mode")), form["endpoint"]
+	if !slices.Contains(outageModes(), mode) {
+		return http.StatusBadRequest, fmt.Errorf("mode is none of %q", outageModes())
+	}
+	if len(endpoints) == 0 {
+		endpoints = []string{metadataEndpoint, jwksEndpoint}
+	}
+	for _, endpoint := range endpoints {
+		if !slices.Contains(outageEndpoints(), endpoint) {
+			return http.StatusBadRequest, fmt.Errorf("endpoint is none of %q", outageEndpoints())
+		}
+	}
+	slices.Sort(endpoints)
+	s.outages.set(mode, slices.Compact(endpoints))
+	s.config.Log.Info("outage simulated", "mode", string(mode), "endpoints", endpoints)
+	return http.StatusOK, nil
 }

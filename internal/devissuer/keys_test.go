@@ -130,7 +130,7 @@ func TestRotateOnTimer(t *testing.T) {
 		}
 		published := func() int {
 			recorder := httptest.NewRecorder()
-			server.ServeHTTP(recorder, httptest.NewRequest("GET", "/jwks", nil))
+			server.ServeHTTP(recorder, httptest.NewRequest("GET", "http://127.0.0.1:8880/jwks", nil))
 			var set struct{ Keys []any }
 			if err := json.Unmarshal(recorder.Body.Bytes(), &set); err != nil {
 				t.Fatal(err)

@@ -12,6 +12,12 @@ const (
 	openIDMetadataPath = "/.well-known/openid-configuration"       // RFC 8414 section 5
 	jwksPath           = "/jwks"
 	tokenPath          = "/token"
+	authorizePath      = "/authorize"
+	consentPath        = "/consent" // the pages that /authorize leads to
+	deviceRequestPath  = "/device_authorization"
+	devicePath         = "/device"
+	revokePath         = "/revoke"
+	introspectPath     = "/introspect"
 	controlPath        = "/dev/"
 )
 
@@ -33,16 +39,27 @@ func (s *Server) marshalMetadata() []byte {
 		scopes = append(scopes, client.Scopes...)
 	}
 	slices.Sort(scopes)
+	authenticated := []string{"client_secret_basic", "client_secret_post"}
+	everybody := append(authenticated, "none")
 	doc, err := json.Marshal(map[string]any{
-		"issuer":           s.config.Issuer,
-		"token_endpoint":   s.config.Issuer + tokenPath,
-		"jwks_uri":         s.config.Issuer + jwksPath,
-		"scopes_supported": slices.Compact(scopes),
-		// Section 2 requires this member and section 3.2 wants empty
-		// lists left out; clients miss it more than they mind it.
-		"response_types_supported":              []string{},
-		"grant_types_supported":                 grantTypes(),
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+		"issuer":                        s.config.Issuer,
+		"authorization_endpoint":        s.config.Issuer + authorizePath,
+		"token_endpoint":                s.config.Issuer + tokenPath,
+		"device_authorization_endpoint": s.config.Issuer + deviceRequestPath,
+		"revocation_endpoint":           s.config.Issuer + revokePath,
+		"introspection_endpoint":        s.config.Issuer + introspectPath,
+		"jwks_uri":                      s.config.Issuer + jwksPath,
+
+		"scopes_supported":                               slices.Compact(scopes),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          grantTypes(),
+		"code_challenge_methods_supported":               []string{"S256"},
+		"authorization_response_iss_parameter_supported": true, // RFC 9207 section 3
+
+		"token_endpoint_auth_methods_supported":         everybody,
+		"revocation_endpoint_auth_methods_supported":    everybody,
+		"introspection_endpoint_auth_methods_supported": authenticated,
 	})
 	if err != nil {
 		panic("devissuer: own metadata does not marshal: " + err.Error())

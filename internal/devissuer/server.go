@@ -2,9 +2,12 @@
 // http.Handler that hands out real tokens, signed by real keys that it rotates,
 // to clients whose secrets everybody knows. It is never for production.
 //
-// It serves its metadata (RFC 8414), its key set (RFC 7517) and a token
-// endpoint (RFC 6749) that issues access tokens as RFC 9068 profiles them.
-// Under /dev/ it can be controlled, from the same machine only.
+// It serves its metadata (RFC 8414), its key set (RFC 7517), and access tokens
+// as RFC 9068 profiles them: to people by code with PKCE (RFC 6749, 7636), with
+// pages on which they sign in and decide, or by way of a device (RFC 8628); to
+// clients in their own name; and again for a refresh token. Tokens can be
+// revoked (RFC 7009) and asked about (RFC 7662). Under /dev/ the server can be
+// controlled, from the same machine only.
 package devissuer
 
 import (
@@ -29,6 +32,7 @@ type Config struct {
 	Algorithm     string        // one of mint.Algorithms; DefaultAlgorithm
 	RotateEvery   time.Duration // at least 1 s and TokenLifetime/MaxRotations; 0: keys rotate on request only
 	Clients       []Client      // DefaultClients()
+	Users         []User        // DefaultUsers()
 
 	Now func() time.Time // time.Now
 	Log *slog.Logger     // discards
@@ -47,10 +51,16 @@ const MaxRotations = 30
 
 // Server is the authorization server. It is safe for concurrent use.
 type Server struct {
-	config   Config // complete and checked; static after construction
-	metadata []byte // static after construction
+	// static after construction
+	config   Config   // complete and checked
+	issuer   *url.URL // Config.Issuer
+	metadata []byte
+	pages    pages
 	handler  http.Handler
-	keys     *keyRing
+
+	keys    *keyRing
+	state   *state
+	outages *outages
 }
 
 // New returns a server with fresh keys, or an error that names the field of
@@ -64,18 +74,45 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("devissuer: %w", err)
 	}
-	s := &Server{config: config, keys: keys}
+	s := &Server{config: config, keys: keys, state: newState(), outages: newOutages()}
+	if s.issuer, err = url.Parse(config.Issuer); err != nil {
+		return nil, fmt.Errorf("devissuer: %w", err)
+	}
+	if s.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
 	s.metadata = s.marshalMetadata()
-
-	// A pattern with a method answers any other with 405 and Allow.
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+oauthMetadataPath, s.serveMetadata)
-	mux.HandleFunc("GET "+openIDMetadataPath, s.serveMetadata)
-	mux.HandleFunc("GET "+jwksPath, s.serveJWKS)
-	mux.HandleFunc("POST "+tokenPath, s.serveToken)
-	mux.Handle(controlPath, s.control())
-	s.handler = secured(mux)
+	s.handler = secured(s.ownHost(s.routes()))
 	return s, nil
+}
+
+// routes says who serves what. A pattern with a method answers any other with
+// 405 and Allow.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+oauthMetadataPath, s.outages.hits(metadataEndpoint, s.serveMetadata))
+	mux.HandleFunc("GET "+openIDMetadataPath, s.outages.hits(metadataEndpoint, s.serveMetadata))
+	mux.HandleFunc("GET "+jwksPath, s.outages.hits(jwksEndpoint, s.serveJWKS))
+
+	mux.HandleFunc("POST "+tokenPath, s.outages.hits(tokenEndpoint, s.serveToken))
+	mux.HandleFunc("POST "+deviceRequestPath, s.serveDeviceAuthorization)
+	mux.HandleFunc("POST "+revokePath, s.serveRevoke)
+	mux.HandleFunc("POST "+introspectPath, s.serveIntrospect)
+
+	// Clients may send people by a form of theirs (RFC 6749 section 3.1);
+	// all other forms are this server's own.
+	mux.HandleFunc("GET "+authorizePath, s.serveAuthorize)
+	mux.HandleFunc("POST "+authorizePath, s.serveAuthorize)
+	own := http.NewCrossOriginProtection()
+	own.SetDenyHandler(http.HandlerFunc(s.showForeignForm))
+	mux.HandleFunc("GET "+consentPath, s.showConsent)
+	mux.Handle("POST "+consentPath, own.Handler(http.HandlerFunc(s.decideConsent)))
+	mux.HandleFunc("GET "+devicePath, s.showDevice)
+	mux.Handle("POST "+devicePath, own.Handler(http.HandlerFunc(s.decideDevice)))
+	mux.HandleFunc("GET "+stylePath, s.serveStyle)
+
+	mux.Handle(controlPath, s.control())
+	return mux
 }
 
 // ServeHTTP answers one request. Read and write time-outs are the
@@ -126,36 +163,66 @@ func (c Config) complete() (Config, error) {
 	if c.Clients == nil {
 		c.Clients = DefaultClients()
 	}
+	if c.Users == nil {
+		c.Users = DefaultUsers()
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	switch {
-	case !isRootURL(c.Issuer):
+	if !isRootURL(c.Issuer) {
 		return c, fmt.Errorf("devissuer: Issuer %q is no http or https URL of a host alone", c.Issuer)
-	case c.TokenLifetime < time.Second || c.TokenLifetime > 24*time.Hour || c.TokenLifetime%time.Second != 0:
-		return c, fmt.Errorf("devissuer: TokenLifetime %v is not in whole seconds from 1s to 24h", c.TokenLifetime)
-	case !slices.Contains(mint.Algorithms, c.Algorithm):
-		return c, fmt.Errorf("devissuer: Algorithm %q is none of %q", c.Algorithm, mint.Algorithms)
-	case c.RotateEvery < 0 || c.RotateEvery > 0 && c.RotateEvery < time.Second:
-		return c, fmt.Errorf("devissuer: RotateEvery %v is below 1s", c.RotateEvery)
-	case c.RotateEvery > 0 && c.RotateEvery < c.TokenLifetime/MaxRotations:
-		return c, fmt.Errorf("devissuer: RotateEvery %v is below a %dth of TokenLifetime %v",
-			c.RotateEvery, MaxRotations, c.TokenLifetime)
 	}
+	if err := checkIssuance(c.Algorithm, c.TokenLifetime, c.RotateEvery); err != nil {
+		return c, fmt.Errorf("devissuer: %w", err)
+	}
+	if err := checkRegistrations(c.Clients, c.Users); err != nil {
+		return c, fmt.Errorf("devissuer: %w", err)
+	}
+	return c, nil
+}
+
+// checkRegistrations refuses what must not be registered, naming the field of
+// Config.
+func checkRegistrations(clients []Client, users []User) error {
 	seen := map[string]bool{}
-	for _, client := range c.Clients {
+	for _, client := range clients {
 		if err := client.check(); err != nil {
-			return c, fmt.Errorf("devissuer: Clients: %q: %w", client.ID, err)
+			return fmt.Errorf("Clients: %q: %w", client.ID, err)
 		}
 		if seen[client.ID] {
-			return c, fmt.Errorf("devissuer: Clients: %q is there twice", client.ID)
+			return fmt.Errorf("Clients: %q is there twice", client.ID)
 		}
 		seen[client.ID] = true
 	}
-	return c, nil
+	for _, user := range users {
+		if err := user.check(); err != nil {
+			return fmt.Errorf("Users: %q: %w", user.ID, err)
+		}
+		if seen[user.ID] { // RFC 9068 section 5: a client's sub must not be a user's
+			return fmt.Errorf("Users: %q is there twice, or is a client's", user.ID)
+		}
+		seen[user.ID] = true
+	}
+	return nil
+}
+
+// checkIssuance refuses what tokens cannot be issued with, naming the field of
+// Config.
+func checkIssuance(algorithm string, lifetime, rotateEvery time.Duration) error {
+	switch {
+	case lifetime < time.Second || lifetime > maxLifetime || lifetime%time.Second != 0:
+		return fmt.Errorf("TokenLifetime %v is not in whole seconds from 1s to 24h", lifetime)
+	case !slices.Contains(mint.Algorithms, algorithm):
+		return fmt.Errorf("Algorithm %q is none of %q", algorithm, mint.Algorithms)
+	case rotateEvery < 0 || rotateEvery > 0 && rotateEvery < time.Second:
+		return fmt.Errorf("RotateEvery %v is below 1s", rotateEvery)
+	case rotateEvery > 0 && rotateEvery < lifetime/MaxRotations:
+		return fmt.Errorf("RotateEvery %v is below a %dth of TokenLifetime %v", rotateEvery, MaxRotations, lifetime)
+	}
+	return nil
 }
 
 func valueOr[T comparable](value, otherwise T) T {

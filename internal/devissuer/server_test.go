@@ -15,14 +15,29 @@ func TestMetadata(t *testing.T) {
 		{ID: "a", Secret: "s", Scopes: []string{"line:connect", "b"}},
 		{ID: "b", Secret: "s", Scopes: []string{"line:connect", "a"}},
 	}})
+	authenticated := []any{"client_secret_basic", "client_secret_post"}
+	everybody := []any{"client_secret_basic", "client_secret_post", "none"}
 	want := map[string]any{ // RFC 8414 section 2
-		"issuer":                                server.url,
-		"token_endpoint":                        server.url + "/token",
-		"jwks_uri":                              server.url + "/jwks",
-		"scopes_supported":                      []any{"a", "b", "line:connect"},
-		"response_types_supported":              []any{},
-		"grant_types_supported":                 []any{"client_credentials"},
-		"token_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
+		"issuer":                        server.url,
+		"authorization_endpoint":        server.url + "/authorize",
+		"token_endpoint":                server.url + "/token",
+		"device_authorization_endpoint": server.url + "/device_authorization", // RFC 8628 section 4
+		"revocation_endpoint":           server.url + "/revoke",
+		"introspection_endpoint":        server.url + "/introspect",
+		"jwks_uri":                      server.url + "/jwks",
+
+		"scopes_supported":         []any{"a", "b", "line:connect"},
+		"response_types_supported": []any{"code"},
+		"response_modes_supported": []any{"query"},
+		"grant_types_supported": []any{
+			"authorization_code", "client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code",
+		},
+		"code_challenge_methods_supported":               []any{"S256"},
+		"authorization_response_iss_parameter_supported": true, // RFC 9207 section 3
+
+		"token_endpoint_auth_methods_supported":         everybody,
+		"revocation_endpoint_auth_methods_supported":    everybody,
+		"introspection_endpoint_auth_methods_supported": authenticated,
 	}
 	for _, path := range []string{
 		"/.well-known/oauth-authorization-server", // RFC 8414 section 3
@@ -57,8 +72,12 @@ func TestMethods(t *testing.T) {
 		{"GET", "/token", 405, "POST"}, // RFC 6749 section 3.2
 		{"OPTIONS", "/token", 405, "POST"},
 		{"GET", "/dev/rotate", 405, "POST"},
+		{"GET", "/dev/nothing", 404, ""},
+		{"GET", "/device_authorization", 405, "POST"},
+		{"GET", "/revoke", 405, "POST"},     // RFC 7009 section 2.1
+		{"GET", "/introspect", 405, "POST"}, // RFC 7662 section 2.1
+		{"PUT", "/authorize", 405, "GET, HEAD, POST"},
 		{"GET", "/", 404, ""},
-		{"GET", "/dev/", 404, ""},
 		{"GET", "/jwks/x", 404, ""},
 	} {
 		got := server.do(test.method, test.path, "")
@@ -106,6 +125,24 @@ func TestConfig(t *testing.T) {
 		{"scope with a space", func(c *devissuer.Config) {
 			c.Clients = []devissuer.Client{{ID: "x", Secret: "s", Scopes: []string{"a b"}}}
 		}, `"x": a scope`},
+		{"client id with a line feed", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{ID: "x\n"}} }, `"x\n": the ID has`},
+		{"public client", func(c *devissuer.Config) { c.Clients = []devissuer.Client{app("https://app.example/cb")} }, ""},
+		{"unknown grant", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{ID: "x", Grants: []string{"password"}}} }, `"x": grant type "password"`},
+		{"public client with a grant of its own", func(c *devissuer.Config) {
+			c.Clients = []devissuer.Client{{ID: "x", Scopes: []string{"a"}, Grants: []string{"client_credentials"}}}
+		}, `"x": no Secret`},
+		{"code without redirect", func(c *devissuer.Config) { c.Clients = []devissuer.Client{app()} }, `"app": no Redirects`},
+		{"redirect without code", func(c *devissuer.Config) {
+			c.Clients = []devissuer.Client{{ID: "x", Secret: "s", Scopes: []string{"a"}, Redirects: []string{"https://a/"}}}
+		}, `"x": Redirects without`},
+		{"refresh of nothing", func(c *devissuer.Config) {
+			c.Clients = []devissuer.Client{{ID: "x", Secret: "s", Scopes: []string{"a"}, Grants: []string{devissuer.GrantRefresh}}}
+		}, `"x": refresh_token without`},
+		{"bad redirect", func(c *devissuer.Config) { c.Clients = []devissuer.Client{app("http://app.example/cb")} }, `redirect "http://app.example/cb": neither`},
+		{"user without id", func(c *devissuer.Config) { c.Users = []devissuer.User{{Name: "Eve"}} }, `Users: "": no ID`},
+		{"user id with a space", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "e ve"}} }, `Users: "e ve": the ID`},
+		{"user twice", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "eve"}, {ID: "eve"}} }, `Users: "eve" is there twice`},
+		{"user like a client", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "dev-device"}} }, `Users: "dev-device" is there twice, or`},
 		{"client twice", func(c *devissuer.Config) {
 			c.Clients = append(devissuer.DefaultClients(), devissuer.DefaultClients()...)
 		}, `"dev-device" is there twice`},
@@ -116,5 +153,12 @@ func TestConfig(t *testing.T) {
 		if (err == nil) != (test.fault == "") || err != nil && !strings.Contains(err.Error(), test.fault) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.fault)
 		}
+	}
+}
+
+// app is a public client that people use, at these redirect URIs.
+func app(redirects ...string) devissuer.Client {
+	return devissuer.Client{
+		ID: "app", Grants: []string{devissuer.GrantCode}, Scopes: []string{"line:connect"}, Redirects: redirects,
 	}
 }

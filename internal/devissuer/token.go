@@ -1,35 +1,32 @@
 package devissuer
 
-import (
-	"io"
-	"maps"
-	"mime"
-	"net/http"
-	"net/url"
-	"slices"
-)
+import "net/http"
 
-// maxForm bounds the body of a request to the token endpoint, in bytes.
-const maxForm = 16 << 10
-
-// grant turns an authenticated request into an answer; each has its own file.
+// grant turns an authenticated request of a client that is registered for it
+// into an answer; each has its own file.
 type grant func(s *Server, client Client, params map[string]string) (tokenAnswer, *tokenError)
 
 // grants are the values of grant_type that the token endpoint knows.
 func grants() map[string]grant {
 	return map[string]grant{
-		"client_credentials": (*Server).clientCredentials,
+		GrantClientCredentials: (*Server).clientCredentials,
+		GrantCode:              (*Server).redeemCode,
+		GrantDevice:            (*Server).pollDevice,
+		GrantRefresh:           (*Server).refresh,
 	}
 }
 
-func grantTypes() []string { return slices.Sorted(maps.Keys(grants())) }
+func grantTypes() []string {
+	return []string{GrantCode, GrantClientCredentials, GrantRefresh, GrantDevice}
+}
 
 // tokenAnswer is a successful answer (RFC 6749 section 5.1).
 type tokenAnswer struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in"` // seconds
-	Scope       string `json:"scope"`
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope"`
 }
 
 // serveToken is the token endpoint (RFC 6749 section 3.2). No answer of it may
@@ -38,8 +35,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Pragma", "no-cache")
 	answer, refusal := s.answerToken(w, r)
 	if refusal != nil {
-		s.config.Log.Info("token refused", "error", refusal.Code, "description", refusal.Description)
-		refusal.write(w)
+		s.refuse(w, "token refused", refusal)
 		return
 	}
 	writeJSON(w, http.StatusOK, answer)
@@ -62,33 +58,10 @@ func (s *Server) answerToken(w http.ResponseWriter, r *http.Request) (tokenAnswe
 	if refusal != nil {
 		return tokenAnswer{}, refusal
 	}
+	if !client.may(grantType) {
+		return tokenAnswer{}, unauthorizedClient()
+	}
 	return answer(s, client, params)
-}
-
-// readForm returns the parameters in the body; those in the URL do not count,
-// as secrets must not be there (RFC 6749 section 2.3.1). A parameter may come
-// once, and one without a value is as good as left out (section 3.2).
-func readForm(w http.ResponseWriter, r *http.Request) (map[string]string, *tokenError) {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return nil, invalidRequest("the content type is not application/x-www-form-urlencoded")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if err != nil {
-		return nil, invalidRequest("the body is too long or incomplete")
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, invalidRequest("the body is not form-encoded")
-	}
-	params := make(map[string]string, len(form))
-	for name, values := range form {
-		if len(values) > 1 {
-			return nil, invalidRequest("a parameter is repeated")
-		}
-		params[name] = values[0]
-	}
-	return params, nil
 }
 
 // tokenError is a refusal (RFC 6749 section 5.2). The description holds
@@ -104,6 +77,20 @@ func invalidRequest(description string) *tokenError {
 
 func invalidClient(description string) *tokenError {
 	return &tokenError{Code: "invalid_client", Description: description}
+}
+
+func invalidGrant(description string) *tokenError {
+	return &tokenError{Code: "invalid_grant", Description: description}
+}
+
+func unauthorizedClient() *tokenError {
+	return &tokenError{Code: "unauthorized_client", Description: "this client is not registered for this grant type"}
+}
+
+// refuse logs a refusal and answers with it.
+func (s *Server) refuse(w http.ResponseWriter, what string, refusal *tokenError) {
+	s.config.Log.Info(what, "error", refusal.Code, "description", refusal.Description)
+	refusal.write(w)
 }
 
 func (e *tokenError) write(w http.ResponseWriter) {

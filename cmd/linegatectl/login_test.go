@@ -1,0 +1,378 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/devissuer"
+	"github.com/linegate/linegate/session"
+)
+
+// The story from the first click to the conversation, and out again. The
+// browser is a process that BROWSER names.
+func TestLogin(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := filepath.Join(t.TempDir(), "new", "folder", "tokens.json")
+	environ := []string{storeVariable + "=" + store, "BROWSER=/nowhere/browser:" + self + " %s", roleVariable + "=browser"}
+
+	got := runWith(t, environ, "", "login", "--issuer", issuer.url)
+	if got.status != exitOK || got.stderr != "" {
+		t.Fatalf("%+v", got)
+	}
+	for _, want := range []string{
+		"To log in at " + issuer.url + ", open this address in a browser on this machine:\n\n  " + issuer.url + "/authorize?",
+		"\nA browser is being opened.\nWaiting for the answer, at most 5m0s; Ctrl-C gives up.\n",
+		"\nLogged in as alice at " + issuer.url + ", for: line:connect offline_access\n",
+	} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("no %q in\n%s", want, got.stdout)
+		}
+	}
+	issuer.wantNoSecret(t, got.stdout)
+
+	token := runWith(t, environ, "", "token", "--issuer", issuer.url)
+	if sub := subjectOf(t, token.stdout); sub != "alice" || token.stderr != "" {
+		t.Errorf("token of %s, %+v", sub, token)
+	}
+	if again := runWith(t, environ, "", "token", "--issuer", issuer.url); again != token {
+		t.Errorf("the token lasts, and is another")
+	}
+	if robot := runWith(t, environ, "", "token", "--issuer", issuer.url, "--client-credentials"); subjectOf(t, robot.stdout) != "dev-device" {
+		t.Errorf("%+v", robot)
+	}
+
+	address := gateway(t, verifier(t, issuer.url), session.Rules{}, nil)
+	talk := runWith(t, environ, "Hello World!\n", "connect", "--issuer", issuer.url, address)
+	if talk.status != exitOK || !strings.Contains(talk.stdout, "\n< from server: Hello World!\n") ||
+		talk.stderr != "linegatectl: using the login of alice at "+issuer.url+"\n" {
+		t.Errorf("%+v", talk)
+	}
+	issuer.wantNoSecret(t, talk.stdout+talk.stderr)
+
+	fresh := runWith(t, environ, "", "token", "--issuer", issuer.url, "--fresh")
+	if fresh.stdout == token.stdout || subjectOf(t, fresh.stdout) != "alice" || issuer.count("refresh_token") != 1 {
+		t.Errorf("--fresh: %+v", fresh)
+	}
+
+	out := runWith(t, environ, "", "logout", "--issuer", issuer.url)
+	if want := "Logged out: alice at " + issuer.url + "\n"; out != (result{stdout: want}) {
+		t.Errorf("%+v", out)
+	}
+	issuer.wantNoSecret(t, out.stdout)
+	if robot := runWith(t, environ, "", "token", "--issuer", issuer.url); subjectOf(t, robot.stdout) != "dev-device" {
+		t.Errorf("logged out: %+v", robot)
+	}
+}
+
+// What an answer must have to be believed, and what the person reads where it
+// has not: in the terminal and in the browser. STATE and ISSUER are right.
+func TestLoginAnswers(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer string
+		stderr string // after "linegatectl: "
+		page   string // part of it; default: "The login failed: " and stderr
+	}{
+		"denied": {
+			answer: "state=STATE&iss=ISSUER&error=access_denied",
+			stderr: "denied: the issuer or the person there granted nothing (access_denied)",
+			page:   "<h1>Denied</h1>\n<p>Nothing was granted to linegatectl.",
+		},
+		"tampered state": {
+			answer: "state=STATF&iss=ISSUER&code=x",
+			stderr: "the answer's state is not the one that was sent: it belongs to another login, or somebody tampers",
+			page:   "The login failed: the answer&#39;s state is not",
+		},
+		"no state":               {"iss=ISSUER&code=x", "the answer's state is not the one that was sent: it belongs to another login, or somebody tampers", "<h1>That did not work</h1>"},
+		"denied, no state":       {"iss=ISSUER&error=access_denied", "the answer's state is not the one that was sent: it belongs to another login, or somebody tampers", "<h1>That did not work</h1>"},
+		"two states":             {"state=STATE&state=x&iss=ISSUER&code=x", "the answer has state more than once", ""},
+		"another issuer":         {"state=STATE&iss=https://evil.example&code=x", "the answer's iss is https://evil.example, want ISSUER: it comes from another issuer, or somebody tampers", "That did not work"},
+		"another issuer's no":    {"state=STATE&iss=https://evil.example&error=access_denied", "the answer's iss is https://evil.example, want ISSUER: it comes from another issuer, or somebody tampers", "That did not work"},
+		"no issuer":              {"state=STATE&code=x", "the answer's iss is -, want ISSUER: it comes from another issuer, or somebody tampers", "That did not work"},
+		"no code":                {"state=STATE&iss=ISSUER", "the answer has no code", ""},
+		"not form-encoded":       {"state=STATE&iss=ISSUER&code=%zz", "the answer's parameters are not form-encoded", "parameters are not form-encoded"},
+		"a code that is not one": {"state=STATE&iss=ISSUER&code=forged.forged.forged.forged", "the token endpoint answered HTTP 400 invalid_grant: the code is unknown, or another client's", "invalid_grant"},
+		"an error": {
+			"state=STATE&iss=ISSUER&error=invalid_scope&error_description=no+such",
+			"the issuer answered invalid_scope: no such", "",
+		},
+		"an error that would be more than text": {
+			"state=STATE&iss=ISSUER&error=x&error_description=" + url.QueryEscape("<script>alert(1)</script>\x1b[2J\n2"),
+			`the issuer answered x: <script>alert(1)</script>\x1b[2J\x0a2`,
+			`the issuer answered x: &lt;script&gt;alert(1)&lt;/script&gt;\x1b[2J\x0a2.</p>`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			issuer := observedIssuer(t, devissuer.Config{})
+			environ := noLogin(t)
+			r := startWith(t, environ, "login", "--no-browser", "--issuer", issuer.url)
+			asked := query(t, r.address())
+			fill := strings.NewReplacer("STATE", asked.Get("state"), "ISSUER", issuer.url).Replace
+			_, page, err := visit(http.Get(asked.Get("redirect_uri") + "?" + fill(test.answer)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ends(exitFailure)
+			stdout, stderr := r.rest()
+			if want := "linegatectl: " + fill(test.stderr) + "\n"; stderr != want {
+				t.Errorf("got  %swant %s", stderr, want)
+			}
+			if test.page == "" {
+				test.page = "The login failed: " + test.stderr + "."
+			}
+			if !strings.Contains(page, test.page) {
+				t.Errorf("no %q in %s", test.page, page)
+			}
+			if strings.Contains(stdout+stderr+page, "forged") {
+				t.Error("the code is shown")
+			}
+			if _, err := os.Stat(strings.TrimPrefix(environ[0], storeVariable+"=")); err == nil {
+				t.Error("something was stored")
+			}
+		})
+	}
+}
+
+// What is asked for, and how (RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC
+// 8252 section 7.3).
+func TestLoginAddress(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	for args, want := range map[string]map[string]string{
+		"": {"scope": "line:connect offline_access", "prompt": "consent", "client_id": "linegatectl"},
+		"--client-id mine --scope a,b --audience au --resource https://r.test": {
+			"scope": "a b", "prompt": "", "client_id": "mine", "audience": "au", "resource": "https://r.test",
+		},
+	} {
+		r := start(t, append(strings.Fields("login --no-browser "+args), "--issuer", issuer.url)...)
+		asked := query(t, r.address())
+		want["response_type"], want["code_challenge_method"] = "code", "S256"
+		for name, value := range want {
+			if asked.Get(name) != value {
+				t.Errorf("%s: %s is %q, want %q", args, name, asked.Get(name), value)
+			}
+		}
+		redirect, err := url.Parse(asked.Get("redirect_uri"))
+		if err != nil || redirect.Scheme != "http" || redirect.Hostname() != "127.0.0.1" || redirect.Port() == "" || redirect.Path != "/callback" {
+			t.Errorf("redirect_uri %s", redirect)
+		}
+		if len(asked.Get("state")) < 22 || len(asked.Get("code_challenge")) != 43 {
+			t.Errorf("state %s, code_challenge %s", asked.Get("state"), asked.Get("code_challenge"))
+		}
+		r.cancel()
+		r.ends(exitFailure)
+		if _, stderr := r.rest(); stderr != "linegatectl: interrupted\n" {
+			t.Errorf("interrupted: %s", stderr)
+		}
+	}
+}
+
+// What else may knock at the port while a login waits changes nothing; after
+// the answer, the port is closed.
+func TestLoginCallbackOnly(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	r := start(t, "login", "--no-browser", "--issuer", issuer.url)
+	address := r.address()
+	asked := query(t, address)
+	redirect := asked.Get("redirect_uri")
+	good := redirect + "?error=access_denied&iss=" + issuer.url + "&state=" + asked.Get("state")
+	for _, test := range []struct {
+		method, url, host string
+		status            int
+	}{
+		{"GET", strings.TrimSuffix(redirect, "/callback") + "/favicon.ico", "", 404},
+		{"POST", good, "", 405},
+		{"GET", good, "evil.example", 403},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), test.method, test.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = test.host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != test.status {
+			t.Errorf("%s %s: %d, want %d", test.method, test.host, resp.StatusCode, test.status)
+		}
+	}
+	page, err := decide(http.DefaultTransport, address, "bob", "allow")
+	if err != nil || !strings.Contains(page, "You are logged in as bob.") {
+		t.Errorf("%v %s", err, page)
+	}
+	r.ends(exitOK)
+	if _, err := http.Get(good); err == nil {
+		t.Error("the port is still open")
+	}
+}
+
+// The page may load nothing, is kept nowhere, and tells nobody the address that
+// has the code.
+func TestLoginPageHeaders(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	r := start(t, "login", "--no-browser", "--issuer", issuer.url)
+	resp, err := http.Get(query(t, r.address()).Get("redirect_uri"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	r.ends(exitFailure)
+	for name, want := range map[string]string{
+		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+		"Content-Type": "text/html; charset=utf-8",
+	} {
+		if got := resp.Header.Get(name); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'nonce-") {
+		t.Errorf("policy %s", csp)
+	}
+}
+
+// Issuers with which no login is tried.
+func TestLoginNeeds(t *testing.T) {
+	for name, test := range map[string]struct {
+		metadata string // beside issuer and token endpoint
+		args     []string
+		stderr   string
+	}{
+		"no authorization endpoint": {"", nil, "issuer ISSUER names no authorization endpoint that can be used; is there --device?"},
+		"no device endpoint":        {"", []string{"--device"}, "issuer ISSUER names no device authorization endpoint that can be used"},
+		"PKCE plain only": {
+			`,"authorization_endpoint":"ISSUER/a","code_challenge_methods_supported":["plain"]`, nil,
+			"issuer ISSUER does not take PKCE with S256, without which a code could be stolen",
+		},
+	} {
+		issuer := observedIssuer(t, devissuer.Config{})
+		fill := strings.NewReplacer("ISSUER", issuer.url).Replace
+		issuer.fail("/.well-known/oauth-authorization-server", answerWith(200, fill(`{"issuer":"ISSUER","token_endpoint":"ISSUER/token"`+test.metadata+`}`)))
+		got := run(t, "", append([]string{"login", "--issuer", issuer.url}, test.args...)...)
+		if got.status != exitFailure || got.stderr != "linegatectl: "+fill(test.stderr)+"\n" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// A code that the issuer takes, and yet no login: what it gave is of no use.
+func TestLoginUselessTokens(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"access_token":"opaque-opaque-opaque","token_type":"Bearer"}`: "the issuer gave an access token that no gateway takes: the token has no dots: it is opaque, no JWT (some issuers want --audience or --resource)",
+		`{"access_token":"e30.e30.\nping","token_type":"Bearer"}`:       "the issuer gave an access token that no gateway takes: the token has characters that no JWT has (some issuers want --audience or --resource)",
+		`{"access_token":"e30.e30.opaque-opaque","token_type":"DPoP"}`:  "the issuer gave a token of type DPoP, want Bearer",
+		`{"access_token":"e30.e30.opaque-opaque"}`:                      "the issuer gave a token of type , want Bearer",
+		`opaque-opaque-opaque`: "token endpoint: oauth2: cannot parse json: invalid character 'o' looking for beginning of value",
+	} {
+		issuer := observedIssuer(t, devissuer.Config{})
+		issuer.fail("/token", answerWith(200, answer))
+		r := start(t, "login", "--no-browser", "--issuer", issuer.url)
+		if _, err := decide(http.DefaultTransport, r.address(), "alice", "allow"); err != nil {
+			t.Fatal(err)
+		}
+		r.ends(exitFailure)
+		stdout, stderr := r.rest()
+		if stderr != "linegatectl: "+want+"\n" || strings.Contains(stdout+stderr, "opaque-") {
+			t.Errorf("got  %swant %s", stderr, want)
+		}
+	}
+}
+
+// An endpoint that quotes what it was sent does not make linegatectl show it.
+func TestLoginShowsNoSecret(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	issuer.fail("/token", func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		body, _ := json.Marshal(map[string]string{"error": "x" + r.PostForm.Get("code"), "error_description": r.PostForm.Encode()})
+		answerWith(400, string(body))(w, r)
+	})
+	r := start(t, "login", "--no-browser", "--issuer", issuer.url)
+	page, err := decide(http.DefaultTransport, r.address(), "alice", "allow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ends(exitFailure)
+	stdout, stderr := r.rest()
+	issuer.wantNoSecret(t, page+stdout+stderr)
+	if !strings.HasPrefix(stderr, "linegatectl: the token endpoint answered HTTP 400 x<secret>: ") {
+		t.Error(stderr)
+	}
+}
+
+// No refresh token: the login is one all the same, and says how long.
+func TestLoginWithoutRefreshToken(t *testing.T) {
+	clients := []devissuer.Client{{
+		ID: "once", Grants: []string{devissuer.GrantCode}, Scopes: []string{"line:connect"}, Redirects: []string{"http://127.0.0.1/callback"},
+	}}
+	issuer := observedIssuer(t, devissuer.Config{Clients: clients})
+	environ := noLogin(t)
+	r := startWith(t, environ, "login", "--no-browser", "--issuer", issuer.url, "--client-id", "once", "--scope", "line:connect")
+	if _, err := decide(http.DefaultTransport, r.address(), "alice", "allow"); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(exitOK)
+	if stdout, _ := r.rest(); !strings.Contains(stdout, "\nThe issuer gave no refresh token: the login ends in 5m0s.\n") &&
+		!strings.Contains(stdout, "\nThe issuer gave no refresh token: the login ends in 4m59s.\n") {
+		t.Error(stdout)
+	}
+	if got := runWith(t, environ, "", "token", "--issuer", issuer.url); subjectOf(t, got.stdout) != "alice" {
+		t.Errorf("%+v", got)
+	}
+	got := runWith(t, environ, "", "token", "--issuer", issuer.url, "--fresh")
+	if want := "linegatectl: no token: the login of alice at " + issuer.url + " cannot be renewed; log in again: linegatectl login --issuer " + issuer.url + " --client-id once\n"; got.status != exitFailure || got.stderr != want {
+		t.Errorf("%+v", got)
+	}
+}
+
+func query(t *testing.T, address string) url.Values {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query()
+}
+
+func subjectOf(t *testing.T, token string) string {
+	t.Helper()
+	_, claims, err := decode(strings.TrimSpace(token))
+	if err != nil {
+		return err.Error()
+	}
+	sub, _ := claims["sub"].(string)
+	return sub
+}
+
+// verifier is a gateway's, of the issuer at this URL.
+func verifier(t *testing.T, issuer string) *auth.Verifier {
+	t.Helper()
+	keys, err := auth.NewRemote(auth.RemoteConfig{Name: "dev", Issuer: issuer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		keys.Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	v, err := auth.NewVerifier(auth.Config{Issuers: []auth.IssuerConfig{{
+		Name: "dev", Issuer: issuer, Audience: []string{"linegate"}, RequiredScopes: []string{"line:connect"}, Keys: keys,
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

@@ -91,6 +91,18 @@ func NewRemote(c RemoteConfig) (*Remote, error) {
 	return &Remote{cfg: c, fetcher: fetcher, wake: make(chan struct{}, 1)}, nil
 }
 
+// Adopt takes over the keys that old has, with the time of their fetch, so that
+// a Remote configured otherwise for the same keys need not begin without any.
+// Call it before Run.
+func (r *Remote) Adopt(old *Remote) {
+	p := old.current.Load()
+	if p == nil {
+		return
+	}
+	r.current.Store(p)
+	r.cfg.Metrics.published(r.cfg.Name, r.Current().Len(), p.at)
+}
+
 func (c *RemoteConfig) check() error {
 	switch {
 	case c.Name == "":

@@ -169,6 +169,7 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token) (*Ident
 	if refusal != nil {
 		return nil, refusal
 	}
+	identity.own()
 	identity.KeyID = key.id
 	return identity, nil
 }

@@ -234,6 +234,9 @@ func TestVerifyOutcomes(t *testing.T) {
 		{"scope among others", iss.Token(claim("scope", "openid line:connect email")), "ok"},
 		{"scope as an array in scp", iss.Token(claim("scope", nil), claim("scp", []string{"line:connect"})), "ok"},
 		{"scope is a number", iss.Token(claim("scope", 1)), "claims scope"},
+		{"256 scopes", iss.Token(claim("scope", "line:connect"+strings.Repeat(" s", 255))), "ok"},
+		{"257 scopes", iss.Token(claim("scope", "line:connect"+strings.Repeat(" s", 256))), "claims scope"},
+		{"257 scopes in two claims", iss.Token(claim("scope", "line:connect"+strings.Repeat("  s", 128)), claim("scp", strings.Split(strings.Repeat("s", 128), ""))), "claims scp"},
 		{"array element with a space", iss.Token(claim("scope", nil), claim("scp", []string{"a line:connect"})), "claims scp"},
 		{"scopes apart by a tab", iss.Token(claim("scope", "a\tline:connect")), "scope scope"},
 	}

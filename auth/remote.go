@@ -170,13 +170,13 @@ func (r *Remote) Status() Status {
 	return s
 }
 
-// nextFetch returns when to fetch next: when it is due, or as soon as the
-// cool-down allows if a login waits.
+// nextFetch returns when to fetch next: when it is due, or sooner if a login
+// waits.
 func (r *Remote) nextFetch() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.waiters) > 0 && r.earliest.Before(r.refresh) {
-		return r.earliest
+	if len(r.waiters) > 0 {
+		return r.soonest()
 	}
 	return r.refresh
 }

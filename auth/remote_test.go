@@ -5,8 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +227,65 @@ func TestRemoteLoginDuringFetch(t *testing.T) {
 			t.Errorf("%d fetches", r.Fetches())
 		}
 	})
+}
+
+// A login that came during a fetch is told to come again when that ends, if the
+// next cannot come before the login's deadline.
+func TestRemoteLoginDuringLastFetchInTime(t *testing.T) {
+	t.Run("long cool-down", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+				iss.Fail(authtest.Slow)
+				c.Cooldown = time.Minute
+			})
+			time.Sleep(2*time.Second + 5*time.Minute + time.Second) // 1 s into a fetch of 2 s
+			outcome, took, retry := r.login(t, r.Token(authtest.SignedBy(r.NewKey())))
+			if outcome != auth.KeysUnavailable || took != time.Second || retry < 58*time.Second {
+				t.Errorf("%v after %v, retry after %v", outcome, took, retry)
+			}
+		})
+	})
+	t.Run("Retry-After", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var busy atomic.Bool
+			r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+				c.Transport = transport(func(request *http.Request) (*http.Response, error) {
+					if !busy.Load() {
+						return iss.RoundTrip(request)
+					}
+					time.Sleep(time.Second)
+					return answer(http.StatusServiceUnavailable, http.Header{"Retry-After": {"60"}}, ""), nil
+				})
+			})
+			busy.Store(true)
+			time.Sleep(5*time.Minute + 500*time.Millisecond)
+			outcome, took, retry := r.login(t, r.Token(authtest.SignedBy(r.NewKey())))
+			if outcome != auth.KeysUnavailable || took != 500*time.Millisecond || retry < time.Minute {
+				t.Errorf("%v after %v, retry after %v", outcome, took, retry)
+			}
+		})
+	})
+}
+
+// A refresh that is due sooner than the cool-down allows is waited for.
+func TestRemoteRefreshBeforeCooldown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+			iss.CacheControl("max-age=60")
+			c.Cooldown = 2 * time.Minute
+		})
+		time.Sleep(58 * time.Second)
+		r.mustLogin(t, r.Token(authtest.SignedBy(r.Rotate())), auth.OK, 2*time.Second)
+	})
+}
+
+// transport is an issuer as a function.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answer(status int, header http.Header, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}
 }
 
 // What could not pass whatever the key does not wait and causes no fetch.

@@ -221,6 +221,9 @@ func (r *Remote) succeeded(f *fetchedSet) {
 	if changed || recovered {
 		r.cfg.Log.Info("keys fetched", "issuer", r.cfg.Name, "host", f.host, "keys", next.keys.Len(), "skipped", len(f.skipped))
 	}
+	if f.lost != nil {
+		r.cfg.Log.Warn("discovery failed, the address of the keys found before is used", "issuer", r.cfg.Name, "error", f.lost)
+	}
 	if changed {
 		for _, why := range f.skipped {
 			r.cfg.Log.Debug("key left out", "issuer", r.cfg.Name, "error", why)

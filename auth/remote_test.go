@@ -295,19 +295,33 @@ func TestRemoteRefusesBeforeWaiting(t *testing.T) {
 		time.Sleep(time.Minute)
 		by := authtest.SignedBy(r.NewKey())
 		for token, want := range map[string]auth.Outcome{
-			r.Token(by, header("alg", "none")):  auth.Algorithm,
-			r.Token(by, header("typ", "JWT")):   auth.Type,
-			r.Token(by, claim("exp", 1)):        auth.Expired,
-			r.Token(by, claim("aud", "x")):      auth.Audience,
-			r.Token(by, claim("sub", nil)):      auth.Claims,
-			r.Token(by, claim("scope", "none")): auth.Scope,
-			r.Token(header("kid", nil)) + "AA":  auth.Signature, // no kid: nothing to wait for
+			r.Token(by, header("alg", "none")): auth.Algorithm,
+			r.Token(by, header("typ", "JWT")):  auth.Type,
+			r.Token(by, claim("exp", 1)):       auth.Expired,
+			r.Token(by, claim("aud", "x")):     auth.Audience,
+			r.Token(by, claim("sub", nil)):     auth.Claims,
+			unsigned(r.Token(by)):              auth.Signature,
+			r.Token(header("kid", nil)) + "AA": auth.Signature, // no kid: nothing to wait for
 		} {
 			r.mustLogin(t, token, want, 0)
 		}
 		if r.Fetches() != 1 {
 			t.Errorf("%d fetches", r.Fetches())
 		}
+	})
+}
+
+// unsigned is a token with an empty signature.
+func unsigned(token string) string { return token[:strings.LastIndex(token, ".")+1] }
+
+// Only a token whose signature was checked is told that it lacks a scope.
+func TestRemoteScopeAfterSignature(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, nil)
+		time.Sleep(time.Minute)
+		other := claim("scope", "other")
+		r.mustLogin(t, r.Token(authtest.SignedBy(r.NewKey()), other), auth.UnknownKey, 3*time.Second)
+		r.mustLogin(t, r.Token(authtest.SignedBy(r.Rotate()), other), auth.Scope, 3*time.Second)
 	})
 }
 

@@ -49,6 +49,7 @@ func discoveryURLs(issuer string) (oauth, openID string) {
 var (
 	errOtherIssuer = errors.New("the document names another issuer")
 	errNoJWKSURI   = errors.New("the document has no jwks_uri")
+	errDowngrade   = errors.New("jwks_uri: http:// from an issuer at https:// is allowed only if insecure_http is true")
 )
 
 // readMetadata believes a document only if it names the very issuer that it was
@@ -80,6 +81,9 @@ func (f *fetcher) parseMetadata(doc []byte) (string, error) {
 	}
 	if err := f.checkURL(jwksURI); err != nil {
 		return "", fmt.Errorf("jwks_uri: %w", err)
+	}
+	if !f.insecure && isHTTPS(f.issuer) && !isHTTPS(jwksURI) {
+		return "", errDowngrade
 	}
 	return jwksURI, nil
 }

@@ -58,6 +58,8 @@ func TestDiscovery(t *testing.T) {
 		{"no jwks_uri", "https://issuer.test", docs{openID: {"issuer": "https://issuer.test"}}, "no jwks_uri"},
 		{"jwks_uri is a list", "https://issuer.test", docs{openID: doc("https://issuer.test", []string{keys})}, "no jwks_uri"},
 		{"jwks_uri over http", "https://issuer.test", docs{openID: doc("https://issuer.test", "http://issuer.test/keys")}, "http:// is allowed for loopback"},
+		{"jwks_uri over http on loopback, from an issuer over https", "https://issuer.test", docs{openID: doc("https://issuer.test", "http://127.0.0.1:1"+authtest.JWKSPath)}, "http:// from an issuer at https://"},
+		{"jwks_uri over http on loopback, from an issuer there", "http://localhost:1", docs{openID: doc("http://localhost:1", "http://localhost:1"+authtest.JWKSPath)}, ""},
 		{"jwks_uri is relative", "https://issuer.test", docs{openID: doc("https://issuer.test", "/keys")}, "not an absolute URL"},
 	}
 	for _, tt := range tests {

@@ -252,6 +252,11 @@ func (f *fetcher) checkURL(address string) error {
 	return errors.New("http:// is allowed for loopback addresses only, unless insecure_http is true")
 }
 
+func isHTTPS(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "https"
+}
+
 func isLoopback(host string) bool {
 	if host == "localhost" {
 		return true

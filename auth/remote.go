@@ -240,7 +240,11 @@ func (r *Remote) failed(err *fetchError) {
 	r.lastErr = err
 	delay := r.backoff(usable > 0)
 	if err.retryAfter > 0 {
-		delay = min(max(err.retryAfter, delay), r.cfg.RefreshInterval)
+		longest := r.cfg.RefreshInterval
+		if usable == 0 {
+			longest = min(longest, maxRest)
+		}
+		delay = min(max(err.retryAfter, delay), longest)
 		r.earliest = now.Add(delay) // the issuer asked for rest: unknown kids wait too
 	}
 	r.refresh = now.Add(delay)
@@ -251,6 +255,10 @@ func (r *Remote) failed(err *fetchError) {
 	r.cfg.Log.Warn("fetching keys failed", "issuer", r.cfg.Name, "host", err.host, "result", string(err.result),
 		"error", err.cause, "usable_keys", usable, "retry_in", delay.Round(time.Millisecond))
 }
+
+// maxRest is how long an issuer's Retry-After is believed while there are no
+// usable keys: until then nobody gets in.
+const maxRest = 5 * time.Minute
 
 // backoff doubles from the cool-down up to the refresh interval, with jitter.
 // Without usable keys it stays within ten cool-downs: a gateway that is not

@@ -423,6 +423,47 @@ func TestRemoteRetryAfter(t *testing.T) {
 	})
 }
 
+// How long a Retry-After is believed, with keys and without.
+func TestRemoteLongRetryAfter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		withKeys bool
+		refresh  time.Duration
+		rest     time.Duration
+	}{
+		"with keys: the refresh interval":                  {true, time.Hour, time.Hour},
+		"without: 5 min":                                   {false, time.Hour, 5 * time.Minute},
+		"without: the refresh interval when it is shorter": {false, time.Minute, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var fetches atomic.Int64
+				run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+					c.RefreshInterval = tt.refresh
+					c.Transport = transport(func(request *http.Request) (*http.Response, error) {
+						if fetches.Add(1) == 1 && tt.withKeys {
+							return iss.RoundTrip(request)
+						}
+						return answer(http.StatusServiceUnavailable, http.Header{"Retry-After": {"31536000"}}, ""), nil
+					})
+				})
+				if tt.withKeys {
+					time.Sleep(tt.refresh)
+					synctest.Wait()
+				}
+				before := fetches.Load()
+				time.Sleep(tt.rest - time.Second)
+				if n := fetches.Load() - before; n != 0 {
+					t.Errorf("%d fetches within %v", n, tt.rest)
+				}
+				time.Sleep(2 * time.Second)
+				if n := fetches.Load() - before; n != 1 {
+					t.Errorf("%d fetches after %v", n, tt.rest)
+				}
+			})
+		})
+	}
+}
+
 // Cache-Control shortens the refresh, within bounds.
 func TestRemoteCacheControl(t *testing.T) {
 	tests := []struct {

@@ -25,7 +25,8 @@ var ErrNoUsableKey = errors.New("auth: no usable key in the set")
 // off its curve, one whose kid stands for two different keys. skipped says why,
 // one error for each.
 //
-// It fails when the document is no JWK set, and when no usable key remains.
+// It fails when the document is no JWK set, or one of more than 1,000 keys, and
+// when no usable key remains.
 func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 	members, err := parseObject(doc)
 	if err != nil {
@@ -34,6 +35,9 @@ func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 	var entries []json.RawMessage
 	if err := json.Unmarshal([]byte(members["keys"]), &entries); err != nil || entries == nil {
 		return nil, nil, errors.New(`auth: key set: no array "keys"`)
+	}
+	if len(entries) > maxKeys {
+		return nil, nil, fmt.Errorf("auth: key set: more than %d keys", maxKeys)
 	}
 	set = &KeySet{byID: make(map[string]*publicKey, len(entries))}
 	conflicts := map[string]bool{}
@@ -61,6 +65,9 @@ func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 	}
 	return set, skipped, nil
 }
+
+// maxKeys is the most entries of a set, used or left out.
+const maxKeys = 1000
 
 // drop removes the keys whose id is in ids.
 func (s *KeySet) drop(ids map[string]bool) {

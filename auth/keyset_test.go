@@ -163,6 +163,8 @@ func TestParseKeySetRefuses(t *testing.T) {
 		{"keys twice", `{"keys":[` + single + `],"keys":[]}`, false},
 		{"cut off", `{"keys":[` + single + `]`, false},
 		{"not UTF-8", "{\"a\":\"\xff\",\"keys\":[" + single + "]}", false},
+		{"1,001 entries", `{"keys":[` + strings.Repeat("0,", 1000) + single + `]}`, false},
+		{"1,000 entries, none of them a key", `{"keys":[` + strings.Repeat("0,", 999) + `0]}`, true},
 		{"empty set", `{"keys":[]}`, true},
 		{"only foreign keys", `{"keys":[1,"a",null,{"kty":"new"}]}`, true},
 	}

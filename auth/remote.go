@@ -225,11 +225,14 @@ func (r *Remote) succeeded(f *fetchedSet) {
 		r.cfg.Log.Warn("discovery failed, the address of the keys found before is used", "issuer", r.cfg.Name, "error", f.lost)
 	}
 	if changed {
-		for _, why := range f.skipped {
+		for _, why := range f.skipped[:min(len(f.skipped), maxLeftOut)] {
 			r.cfg.Log.Debug("key left out", "issuer", r.cfg.Name, "error", why)
 		}
 	}
 }
+
+// maxLeftOut is how many keys of a set the log names at most that were left out.
+const maxLeftOut = 20
 
 func (r *Remote) failed(err *fetchError) {
 	now := time.Now()

@@ -600,6 +600,7 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"defaults are fine", func(*config) {}, ""},
 		{"http on loopback", func(c *config) { c.Issuer = "http://127.0.0.1:8880" }, ""},
 		{"http on loopback by name", func(c *config) { c.Issuer = "http://localhost:8880" }, ""},
+		{"http on loopback by name in capitals", func(c *config) { c.Issuer = "http://LOCALHOST:8880" }, ""},
 		{"http on loopback, IPv6", func(c *config) { c.Issuer = "http://[::1]:8880" }, ""},
 		{"http on purpose", func(c *config) { c.Issuer, c.InsecureHTTP = "http://login.test", true }, ""},
 		{"any issuer when the keys' address is given", func(c *config) { c.Issuer, c.JWKSURI = "login", "https://login.test" }, ""},

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/linegate/linegate/auth"
@@ -50,6 +51,28 @@ func BenchmarkRefuse(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkRefuseScopes is an unsigned token with as many scopes as fit into the
+// longest AUTH line, other ones each time.
+func BenchmarkRefuseScopes(b *testing.B) {
+	iss := authtest.New(b)
+	v := iss.Verifier()
+	tokens := make([]string, 64)
+	for i := range tokens {
+		var scopes strings.Builder
+		scopes.WriteString("line:connect")
+		for j := 0; scopes.Len() < 11_500; j++ {
+			fmt.Fprintf(&scopes, " %x", i<<12+j)
+		}
+		tokens[i] = iss.Token(authtest.Header("kid", "x"), claim("scope", scopes.String()))
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := v.Verify(b.Context(), tokens[i%len(tokens)]); err == nil {
+			b.Fatal("accepted")
+		}
 	}
 }
 

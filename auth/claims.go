@@ -10,7 +10,8 @@ import (
 )
 
 // identify holds the claims to the issuer's rules and says whom they speak for.
-// That is worth nothing before the signature is verified.
+// That is worth nothing before the signature is verified, and keeps the token's
+// bytes until own.
 func (iss *issuer) identify(t *token, now time.Time) (*Identity, *Error) {
 	id := &Identity{IssuerName: iss.Name, Issuer: iss.Issuer, MaxLifetime: iss.MaxLifetime}
 	if refusal := iss.checkTimes(t, now, id); refusal != nil {
@@ -123,8 +124,19 @@ func (iss *issuer) checkAudience(t *token) *Error {
 	return nil
 }
 
-// readNames reads the subject, the client id and the token id. What goes into
-// the Identity is copied, or a session would keep its whole token alive.
+// own makes the Identity independent of the token, or a session would keep all
+// of that alive. What a fleet has in common is shared. It is for verified tokens:
+// a stranger's names have no place in a table of the process.
+func (id *Identity) own() {
+	id.Subject = strings.Clone(id.Subject)
+	id.TokenID = strings.Clone(id.TokenID)
+	id.ClientID = unique.Make(id.ClientID).Value()
+	for i, scope := range id.Scopes {
+		id.Scopes[i] = unique.Make(scope).Value()
+	}
+}
+
+// readNames reads the subject, the client id and the token id.
 func (iss *issuer) readNames(t *token, id *Identity) *Error {
 	subject, found, refusal := t.name(iss.SubjectClaim)
 	if refusal == nil && !found {
@@ -133,18 +145,12 @@ func (iss *issuer) readNames(t *token, id *Identity) *Error {
 	if refusal != nil {
 		return refusal
 	}
-	clientID, refusal := t.firstName(iss.ClientIDClaims)
-	if refusal != nil {
+	id.Subject = subject
+	if id.ClientID, refusal = t.firstName(iss.ClientIDClaims); refusal != nil {
 		return refusal
 	}
-	tokenID, refusal := t.firstName(iss.TokenIDClaims)
-	if refusal != nil {
-		return refusal
-	}
-	id.Subject = strings.Clone(subject)
-	id.ClientID = unique.Make(clientID).Value()
-	id.TokenID = strings.Clone(tokenID)
-	return nil
+	id.TokenID, refusal = t.firstName(iss.TokenIDClaims)
+	return refusal
 }
 
 func (t *token) firstName(claims []string) (string, *Error) {
@@ -187,9 +193,13 @@ func (iss *issuer) checkScopes(t *token, id *Identity) *Error {
 			if strings.Contains(scope, " ") {
 				return refuse(Claims, claim, errSpace)
 			}
-			if scope != "" {
-				id.Scopes = append(id.Scopes, scope)
+			if scope == "" {
+				continue
 			}
+			if len(id.Scopes) == maxScopes {
+				return refuse(Claims, claim, errManyScopes)
+			}
+			id.Scopes = append(id.Scopes, scope)
 		}
 	}
 	slices.Sort(id.Scopes)
@@ -199,11 +209,14 @@ func (iss *issuer) checkScopes(t *token, id *Identity) *Error {
 			return refuse(Scope, iss.ScopeClaims[0], fmt.Errorf("%q is missing", scope))
 		}
 	}
-	for i, scope := range id.Scopes {
-		id.Scopes[i] = unique.Make(scope).Value() // a fleet shares the bytes
-	}
 	return nil
 }
+
+// maxScopes is the most scopes that a token may have, repeated ones counted
+// each time: a session keeps them all.
+const maxScopes = 256
+
+var errManyScopes = errors.New("more than 256 scopes")
 
 func overlap(values, allowed []string) bool {
 	for _, value := range values {

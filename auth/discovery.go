@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // discover finds where the issuer's keys are: by OAuth's metadata (RFC 8414
 // section 3), and on any failure by OpenID Connect's (Discovery 1.0, section
-// 4).
-func (f *fetcher) discover(ctx context.Context) (jwksURI string, failure *fetchError) {
+// 4), in the time given.
+func (f *fetcher) discover(ctx context.Context, within time.Duration) (jwksURI string, failure *fetchError) {
 	oauth, openID := discoveryURLs(f.issuer)
 	// Half of the time, so that one address that hangs leaves some for the
 	// other.
-	half, cancel := context.WithTimeout(ctx, f.timeout/2)
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	half, cancel := context.WithTimeout(ctx, within/2)
 	defer cancel()
 	jwksURI, first := f.readMetadata(half, oauth)
 	if first == nil {
@@ -46,6 +49,7 @@ func discoveryURLs(issuer string) (oauth, openID string) {
 var (
 	errOtherIssuer = errors.New("the document names another issuer")
 	errNoJWKSURI   = errors.New("the document has no jwks_uri")
+	errDowngrade   = errors.New("jwks_uri: http:// from an issuer at https:// is allowed only if insecure_http is true")
 )
 
 // readMetadata believes a document only if it names the very issuer that it was
@@ -77,6 +81,9 @@ func (f *fetcher) parseMetadata(doc []byte) (string, error) {
 	}
 	if err := f.checkURL(jwksURI); err != nil {
 		return "", fmt.Errorf("jwks_uri: %w", err)
+	}
+	if !f.insecure && isHTTPS(f.issuer) && !isHTTPS(jwksURI) {
+		return "", errDowngrade
 	}
 	return jwksURI, nil
 }

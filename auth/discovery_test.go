@@ -1,14 +1,19 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +58,8 @@ func TestDiscovery(t *testing.T) {
 		{"no jwks_uri", "https://issuer.test", docs{openID: {"issuer": "https://issuer.test"}}, "no jwks_uri"},
 		{"jwks_uri is a list", "https://issuer.test", docs{openID: doc("https://issuer.test", []string{keys})}, "no jwks_uri"},
 		{"jwks_uri over http", "https://issuer.test", docs{openID: doc("https://issuer.test", "http://issuer.test/keys")}, "http:// is allowed for loopback"},
+		{"jwks_uri over http on loopback, from an issuer over https", "https://issuer.test", docs{openID: doc("https://issuer.test", "http://127.0.0.1:1"+authtest.JWKSPath)}, "http:// from an issuer at https://"},
+		{"jwks_uri over http on loopback, from an issuer there", "http://localhost:1", docs{openID: doc("http://localhost:1", "http://localhost:1"+authtest.JWKSPath)}, ""},
 		{"jwks_uri is relative", "https://issuer.test", docs{openID: doc("https://issuer.test", "/keys")}, "not an absolute URL"},
 	}
 	for _, tt := range tests {
@@ -80,23 +87,142 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// One discovery serves many fetches, until one fails: then the keys may have
-// moved.
+// One discovery serves an hour of fetches, unless one fails: then the keys may
+// have moved.
 func TestDiscoveryIsRemembered(t *testing.T) {
-	const path = "/.well-known/oauth-authorization-server"
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) { c.JWKSURI = "" })
-		time.Sleep(20*time.Minute + time.Second)
-		if r.Requests(path) != 1 || r.Fetches() != 5 {
-			t.Fatalf("%d discoveries, %d fetches", r.Requests(path), r.Fetches())
+		time.Sleep(59 * time.Minute)
+		if r.Requests(oauthPath) != 1 || r.Fetches() != 12 {
+			t.Fatalf("%d discoveries, %d fetches", r.Requests(oauthPath), r.Fetches())
+		}
+		time.Sleep(2 * time.Minute)
+		if r.Requests(oauthPath) != 2 || r.Fetches() != 13 {
+			t.Fatalf("after an hour: %d discoveries, %d fetches", r.Requests(oauthPath), r.Fetches())
 		}
 		r.Fail(authtest.NoKeys)
-		time.Sleep(5 * time.Minute)
+		time.Sleep(4*time.Minute + time.Second)
 		r.Fail(authtest.Healthy)
 		time.Sleep(time.Minute)
-		if r.Requests(path) != 2 || r.Status().Err != nil {
-			t.Errorf("%d discoveries, status %+v", r.Requests(path), r.Status())
+		if r.Requests(oauthPath) != 3 || r.Status().Err != nil {
+			t.Errorf("after a failure: %d discoveries, status %+v", r.Requests(oauthPath), r.Status())
 		}
+	})
+}
+
+const oauthPath = "/.well-known/oauth-authorization-server"
+
+// spoiled puts an issuer's metadata and keys into the test's hands: each may
+// answer otherwise, or not at all.
+type spoiled struct {
+	*authtest.Issuer
+	mu             sync.Mutex
+	metadata, keys transport // nil: as the issuer does
+}
+
+func (s *spoiled) spoil(metadata, keys transport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.metadata, s.keys = metadata, keys
+}
+
+func (s *spoiled) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	f := s.keys
+	if r.URL.Path != authtest.JWKSPath && r.URL.Path != "/moved" {
+		f = s.metadata
+	}
+	s.mu.Unlock()
+	if f != nil {
+		return f(r)
+	}
+	return s.Issuer.RoundTrip(r)
+}
+
+func down(*http.Request) (*http.Response, error) { return answer(500, nil, ""), nil }
+
+func hang(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// discovering starts a Remote that finds its keys by discovery, beginning with
+// healthy metadata and keys.
+func discovering(t *testing.T, change func(*auth.RemoteConfig)) (remote, *spoiled) {
+	t.Helper()
+	s := new(spoiled)
+	r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+		s.Issuer = iss
+		c.JWKSURI, c.Transport = "", s
+		if change != nil {
+			change(c)
+		}
+	})
+	r.mustLogin(t, r.Token(), auth.OK, 0)
+	return r, s
+}
+
+// Metadata that fails, or hangs, does not keep the keys from being fetched where
+// they were, not even after those failed as well.
+func TestDiscoveryLost(t *testing.T) {
+	for name, metadata := range map[string]transport{"down": down, "hanging": hang} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer // written by Run, read while it waits
+				r, s := discovering(t, func(c *auth.RemoteConfig) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+				s.spoil(metadata, down)
+				time.Sleep(6 * time.Minute)
+				synctest.Wait()
+				if err := r.Status().Err; err == nil || !strings.Contains(err.Error(), "issuer.test: status 500; discovery: ") {
+					t.Errorf("both fail: %v", err)
+				}
+				s.spoil(metadata, nil)
+				time.Sleep(25 * time.Hour)
+				synctest.Wait()
+				r.mustLogin(t, r.Token(), auth.OK, 0)
+				if want := `msg="discovery failed, the address of the keys found before is used"`; !strings.Contains(log.String(), want) {
+					t.Errorf("no %s in the log", want)
+				}
+			})
+		})
+	}
+}
+
+// An issuer that moves its keys, and goes on to serve the old ones where they
+// were, is followed within the hour.
+func TestDiscoveryFollowsMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, s := discovering(t, nil)
+		old := string(r.JWKS())
+		r.Rotate()
+		moved := fmt.Sprintf(`{"issuer":%q,"jwks_uri":"https://issuer.test/moved"}`, r.URL)
+		s.spoil(
+			func(*http.Request) (*http.Response, error) { return answer(200, nil, moved), nil },
+			func(request *http.Request) (*http.Response, error) {
+				if request.URL.Path == "/moved" {
+					return answer(200, nil, string(r.JWKS())), nil
+				}
+				return answer(200, nil, old), nil
+			})
+		r.mustLogin(t, r.Token(), auth.UnknownKey, 3*time.Second)
+		time.Sleep(time.Hour + 5*time.Minute)
+		r.mustLogin(t, r.Token(), auth.OK, 0)
+	})
+}
+
+// The first of the two addresses may hang: half of the time is the second's.
+func TestDiscoveryOfHangingMetadata(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+			c.JWKSURI = ""
+			c.Transport = transport(func(request *http.Request) (*http.Response, error) {
+				if request.URL.Path == oauthPath {
+					return hang(request)
+				}
+				return iss.RoundTrip(request)
+			})
+		})
+		r.mustLogin(t, r.Token(), auth.OK, 2500*time.Millisecond)
 	})
 }
 

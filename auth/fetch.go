@@ -25,8 +25,14 @@ type fetcher struct {
 	issuer   string
 	insecure bool
 	jwksURI  string // as configured; empty: discovered
-	found    string // by the last discovery; empty: to be discovered
+	found    string // by the last good discovery; empty: there was none
+	// foundAt is when, zero when the keys may have moved since.
+	foundAt time.Time
 }
+
+// foundFor is how long an address is believed that discovery found: an issuer
+// that moved its keys may go on serving those of old.
+const foundFor = time.Hour
 
 // maxDocument bounds what an issuer can make the gateway read.
 const maxDocument = 512 << 10
@@ -62,6 +68,9 @@ type fetchedSet struct {
 	digest  [sha256.Size]byte
 	header  http.Header
 	host    string
+	// lost is why the address could not be found again; nil when it was, or
+	// need not be.
+	lost error
 }
 
 func newFetcher(c RemoteConfig) (*fetcher, error) {
@@ -114,25 +123,45 @@ func newTransport(caFile string) (*http.Transport, error) {
 }
 
 // fetch gets the key set, discovering first where it is unless that is known.
+// When it cannot be found again, it is looked for where it was.
 func (f *fetcher) fetch(ctx context.Context) (*fetchedSet, *fetchError) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	address := f.jwksURI
-	if address == "" {
-		if f.found == "" {
-			found, err := f.discover(ctx)
-			if err != nil {
-				return nil, err
-			}
-			f.found = found
-		}
-		address = f.found
+	if f.jwksURI != "" {
+		return f.getKeys(ctx, f.jwksURI)
 	}
-	set, err := f.getKeys(ctx, address)
+	lost := f.locate(ctx)
+	if f.found == "" {
+		return nil, lost
+	}
+	set, err := f.getKeys(ctx, f.found)
 	if err != nil {
-		f.found = "" // it may have moved
+		f.foundAt = time.Time{}
+	}
+	if lost != nil && err != nil {
+		err.cause = fmt.Errorf("%w; %w", err.cause, lost.cause)
+		err.retryAfter = max(err.retryAfter, lost.retryAfter)
+	} else if lost != nil {
+		set.lost = lost
 	}
 	return set, err
+}
+
+// locate sees to it that found is believable. When there is an address already,
+// it leaves half of the time to use that.
+func (f *fetcher) locate(ctx context.Context) *fetchError {
+	if !f.foundAt.IsZero() && time.Since(f.foundAt) < foundFor {
+		return nil
+	}
+	within := f.timeout
+	if f.found != "" {
+		within /= 2
+	}
+	found, failure := f.discover(ctx, within)
+	if failure == nil {
+		f.found, f.foundAt = found, time.Now()
+	}
+	return failure
 }
 
 func (f *fetcher) getKeys(ctx context.Context, address string) (*fetchedSet, *fetchError) {
@@ -223,8 +252,13 @@ func (f *fetcher) checkURL(address string) error {
 	return errors.New("http:// is allowed for loopback addresses only, unless insecure_http is true")
 }
 
+func isHTTPS(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "https"
+}
+
 func isLoopback(host string) bool {
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)

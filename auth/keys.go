@@ -23,8 +23,8 @@ type KeySource interface {
 // KeySet is the public keys of one issuer, those that can be used. It is
 // immutable.
 type KeySet struct {
-	byID map[string]*publicKey
-	all  []*publicKey // with those that have no kid
+	byID map[string][]*publicKey // under one kid, no two different keys fit one algorithm
+	all  []*publicKey            // with those that have no kid
 }
 
 // publicKey is one usable key of a set.
@@ -44,7 +44,7 @@ func (s *KeySet) Len() int {
 
 // Has reports whether the set has a usable key with this id.
 func (s *KeySet) Has(kid string) bool {
-	return s != nil && s.byID[kid] != nil
+	return s != nil && len(s.byID[kid]) > 0
 }
 
 var (
@@ -60,14 +60,15 @@ func (s *KeySet) find(kid, alg string) (*publicKey, *Error) {
 		return nil, refuse(UnknownKey, "kid", errNoKey)
 	}
 	if kid != "" {
-		key := s.byID[kid]
-		if key == nil {
+		if !s.Has(kid) {
 			return nil, refuse(UnknownKey, "kid", errNoKey)
 		}
-		if !key.fits(alg) {
-			return nil, refuse(Algorithm, "alg", errMisfit)
+		for _, key := range s.byID[kid] {
+			if key.fits(alg) {
+				return key, nil
+			}
 		}
-		return key, nil
+		return nil, refuse(Algorithm, "alg", errMisfit)
 	}
 	var only *publicKey
 	for _, key := range s.all {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -22,10 +23,12 @@ var ErrNoUsableKey = errors.New("auth: no usable key in the set")
 // ParseKeySet reads a JWK set (RFC 7517 section 5). A key that cannot verify
 // tokens, or must not, is left out and does not fail the others: one of an
 // unknown type or for another use, one that is private, symmetric, too weak or
-// off its curve, one whose kid stands for two different keys. skipped says why,
-// one error for each.
+// off its curve, one whose kid stands for two different keys of one algorithm (for
+// different ones that is lawful, RFC 7517 section 4.5). skipped says why, one
+// error for each.
 //
-// It fails when the document is no JWK set, and when no usable key remains.
+// It fails when the document is no JWK set, or one of more than 1,000 keys, and
+// when no usable key remains.
 func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 	members, err := parseObject(doc)
 	if err != nil {
@@ -35,7 +38,10 @@ func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 	if err := json.Unmarshal([]byte(members["keys"]), &entries); err != nil || entries == nil {
 		return nil, nil, errors.New(`auth: key set: no array "keys"`)
 	}
-	set = &KeySet{byID: make(map[string]*publicKey, len(entries))}
+	if len(entries) > maxKeys {
+		return nil, nil, fmt.Errorf("auth: key set: more than %d keys", maxKeys)
+	}
+	set = &KeySet{byID: make(map[string][]*publicKey, len(entries))}
 	conflicts := map[string]bool{}
 	for i, entry := range entries {
 		key, err := parseKey(entry)
@@ -43,16 +49,13 @@ func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 			skipped = append(skipped, fmt.Errorf("key %d%s: %w", i, kidOf(entry), err))
 			continue
 		}
-		if other := set.byID[key.id]; key.id != "" && other != nil {
-			if !key.equal(other) {
-				conflicts[key.id] = true
-				skipped = append(skipped, fmt.Errorf("key %d%s: %w", i, kidOf(entry), errConflict))
-			}
-			continue
-		}
-		set.all = append(set.all, key)
-		if key.id != "" {
-			set.byID[key.id] = key
+		switch others := set.byID[key.id]; {
+		case slices.ContainsFunc(others, key.conflicts):
+			conflicts[key.id] = true
+			skipped = append(skipped, fmt.Errorf("key %d%s: %w", i, kidOf(entry), errConflict))
+		case slices.ContainsFunc(others, key.joins): // one key published twice
+		default:
+			set.add(key)
 		}
 	}
 	set.drop(conflicts)
@@ -60,6 +63,16 @@ func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 		return nil, skipped, ErrNoUsableKey
 	}
 	return set, skipped, nil
+}
+
+// maxKeys is the most entries of a set, used or left out.
+const maxKeys = 1000
+
+func (s *KeySet) add(key *publicKey) {
+	s.all = append(s.all, key)
+	if key.id != "" {
+		s.byID[key.id] = append(s.byID[key.id], key)
+	}
 }
 
 // drop removes the keys whose id is in ids.
@@ -84,7 +97,7 @@ var (
 	errKeyAlg    = errors.New("for an algorithm that is not supported")
 	errRSA       = errors.New("RSA of fewer than 2048 or more than 8192 bits, or with a bad modulus or exponent")
 	errCurve     = errors.New("an unsupported curve, or a point that is not on it")
-	errConflict  = errors.New("another key has the same kid")
+	errConflict  = errors.New("another key has the same kid and fits the same algorithm")
 )
 
 // parseKey is the only user of jwx in the package: its parsing and key types,
@@ -170,10 +183,34 @@ const (
 	maxRSA = 8192
 )
 
-// equal reports whether two entries are one key published twice.
-func (k *publicKey) equal(other *publicKey) bool {
+// conflicts reports whether an algorithm leaves open which of two keys is meant.
+func (k *publicKey) conflicts(other *publicKey) bool {
+	if k.same(other) {
+		return false
+	}
+	for alg := range algorithms {
+		if k.fits(alg) && other.fits(alg) {
+			return true
+		}
+	}
+	return false
+}
+
+// joins makes one of two entries with the same key, if one is for all that the
+// other is for, and reports whether it did: other then stands for both.
+func (k *publicKey) joins(other *publicKey) bool {
+	if !k.same(other) || k.alg != "" && other.alg != "" && !sameAlgorithm(k.alg, other.alg) {
+		return false
+	}
+	if k.alg == "" {
+		other.alg = ""
+	}
+	return true
+}
+
+func (k *publicKey) same(other *publicKey) bool {
 	public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(other.public) && k.alg == other.alg
+	return ok && public.Equal(other.public)
 }
 
 // kidOf names an entry's kid for a log, bounded and escaped.

@@ -77,6 +77,12 @@ func (m *Metrics) SetIssuers(names []string) {
 func (m *Metrics) fetched(issuer string, keys int, at time.Time) {
 	if m.has(issuer) {
 		m.fetches.WithLabelValues(issuer, string(resultOK)).Inc()
+	}
+	m.published(issuer, keys, at)
+}
+
+func (m *Metrics) published(issuer string, keys int, at time.Time) {
+	if m.has(issuer) {
 		m.keys.WithLabelValues(issuer).Set(float64(keys))
 		m.lastSuccess.WithLabelValues(issuer).Set(float64(at.UnixMilli()) / 1000)
 	}

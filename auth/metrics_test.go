@@ -69,6 +69,23 @@ func TestMetricsSeries(t *testing.T) {
 	check("b", "c")
 }
 
+// Of a set with many keys that cannot be used, the log names the first 20.
+func TestRemoteLogsFewKeysLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer // written by Run, read after it waits again
+		r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+			for range 21 {
+				iss.PublishJWK(map[string]any{"kty": "new"})
+			}
+			c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		})
+		r.mustLogin(t, r.Token(), auth.OK, 0)
+		if n := strings.Count(log.String(), `msg="key left out"`); n != 20 || !strings.Contains(log.String(), "skipped=21") {
+			t.Errorf("%d records in\n%s", n, log.String())
+		}
+	})
+}
+
 // What each failure is called, in metrics and in the log.
 func TestRemoteReports(t *testing.T) {
 	want := map[authtest.Failure]string{

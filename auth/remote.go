@@ -91,6 +91,18 @@ func NewRemote(c RemoteConfig) (*Remote, error) {
 	return &Remote{cfg: c, fetcher: fetcher, wake: make(chan struct{}, 1)}, nil
 }
 
+// Adopt takes over the keys that old has, with the time of their fetch, so that
+// a Remote configured otherwise for the same keys need not begin without any.
+// Call it before Run.
+func (r *Remote) Adopt(old *Remote) {
+	p := old.current.Load()
+	if p == nil {
+		return
+	}
+	r.current.Store(p)
+	r.cfg.Metrics.published(r.cfg.Name, r.Current().Len(), p.at)
+}
+
 func (c *RemoteConfig) check() error {
 	switch {
 	case c.Name == "":
@@ -158,13 +170,13 @@ func (r *Remote) Status() Status {
 	return s
 }
 
-// nextFetch returns when to fetch next: when it is due, or as soon as the
-// cool-down allows if a login waits.
+// nextFetch returns when to fetch next: when it is due, or sooner if a login
+// waits.
 func (r *Remote) nextFetch() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.waiters) > 0 && r.earliest.Before(r.refresh) {
-		return r.earliest
+	if len(r.waiters) > 0 {
+		return r.soonest()
 	}
 	return r.refresh
 }
@@ -209,12 +221,18 @@ func (r *Remote) succeeded(f *fetchedSet) {
 	if changed || recovered {
 		r.cfg.Log.Info("keys fetched", "issuer", r.cfg.Name, "host", f.host, "keys", next.keys.Len(), "skipped", len(f.skipped))
 	}
+	if f.lost != nil {
+		r.cfg.Log.Warn("discovery failed, the address of the keys found before is used", "issuer", r.cfg.Name, "error", f.lost)
+	}
 	if changed {
-		for _, why := range f.skipped {
+		for _, why := range f.skipped[:min(len(f.skipped), maxLeftOut)] {
 			r.cfg.Log.Debug("key left out", "issuer", r.cfg.Name, "error", why)
 		}
 	}
 }
+
+// maxLeftOut is how many keys of a set the log names at most that were left out.
+const maxLeftOut = 20
 
 func (r *Remote) failed(err *fetchError) {
 	now := time.Now()
@@ -225,7 +243,11 @@ func (r *Remote) failed(err *fetchError) {
 	r.lastErr = err
 	delay := r.backoff(usable > 0)
 	if err.retryAfter > 0 {
-		delay = min(max(err.retryAfter, delay), r.cfg.RefreshInterval)
+		longest := r.cfg.RefreshInterval
+		if usable == 0 {
+			longest = min(longest, maxRest)
+		}
+		delay = min(max(err.retryAfter, delay), longest)
 		r.earliest = now.Add(delay) // the issuer asked for rest: unknown kids wait too
 	}
 	r.refresh = now.Add(delay)
@@ -236,6 +258,10 @@ func (r *Remote) failed(err *fetchError) {
 	r.cfg.Log.Warn("fetching keys failed", "issuer", r.cfg.Name, "host", err.host, "result", string(err.result),
 		"error", err.cause, "usable_keys", usable, "retry_in", delay.Round(time.Millisecond))
 }
+
+// maxRest is how long an issuer's Retry-After is believed while there are no
+// usable keys: until then nobody gets in.
+const maxRest = 5 * time.Minute
 
 // backoff doubles from the cool-down up to the refresh interval, with jitter.
 // Without usable keys it stays within ten cool-downs: a gateway that is not

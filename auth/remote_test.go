@@ -5,8 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,6 +229,65 @@ func TestRemoteLoginDuringFetch(t *testing.T) {
 	})
 }
 
+// A login that came during a fetch is told to come again when that ends, if the
+// next cannot come before the login's deadline.
+func TestRemoteLoginDuringLastFetchInTime(t *testing.T) {
+	t.Run("long cool-down", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+				iss.Fail(authtest.Slow)
+				c.Cooldown = time.Minute
+			})
+			time.Sleep(2*time.Second + 5*time.Minute + time.Second) // 1 s into a fetch of 2 s
+			outcome, took, retry := r.login(t, r.Token(authtest.SignedBy(r.NewKey())))
+			if outcome != auth.KeysUnavailable || took != time.Second || retry < 58*time.Second {
+				t.Errorf("%v after %v, retry after %v", outcome, took, retry)
+			}
+		})
+	})
+	t.Run("Retry-After", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var busy atomic.Bool
+			r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+				c.Transport = transport(func(request *http.Request) (*http.Response, error) {
+					if !busy.Load() {
+						return iss.RoundTrip(request)
+					}
+					time.Sleep(time.Second)
+					return answer(http.StatusServiceUnavailable, http.Header{"Retry-After": {"60"}}, ""), nil
+				})
+			})
+			busy.Store(true)
+			time.Sleep(5*time.Minute + 500*time.Millisecond)
+			outcome, took, retry := r.login(t, r.Token(authtest.SignedBy(r.NewKey())))
+			if outcome != auth.KeysUnavailable || took != 500*time.Millisecond || retry < time.Minute {
+				t.Errorf("%v after %v, retry after %v", outcome, took, retry)
+			}
+		})
+	})
+}
+
+// A refresh that is due sooner than the cool-down allows is waited for.
+func TestRemoteRefreshBeforeCooldown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+			iss.CacheControl("max-age=60")
+			c.Cooldown = 2 * time.Minute
+		})
+		time.Sleep(58 * time.Second)
+		r.mustLogin(t, r.Token(authtest.SignedBy(r.Rotate())), auth.OK, 2*time.Second)
+	})
+}
+
+// transport is an issuer as a function.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answer(status int, header http.Header, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}
+}
+
 // What could not pass whatever the key does not wait and causes no fetch.
 func TestRemoteRefusesBeforeWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -233,19 +295,33 @@ func TestRemoteRefusesBeforeWaiting(t *testing.T) {
 		time.Sleep(time.Minute)
 		by := authtest.SignedBy(r.NewKey())
 		for token, want := range map[string]auth.Outcome{
-			r.Token(by, header("alg", "none")):  auth.Algorithm,
-			r.Token(by, header("typ", "JWT")):   auth.Type,
-			r.Token(by, claim("exp", 1)):        auth.Expired,
-			r.Token(by, claim("aud", "x")):      auth.Audience,
-			r.Token(by, claim("sub", nil)):      auth.Claims,
-			r.Token(by, claim("scope", "none")): auth.Scope,
-			r.Token(header("kid", nil)) + "AA":  auth.Signature, // no kid: nothing to wait for
+			r.Token(by, header("alg", "none")): auth.Algorithm,
+			r.Token(by, header("typ", "JWT")):  auth.Type,
+			r.Token(by, claim("exp", 1)):       auth.Expired,
+			r.Token(by, claim("aud", "x")):     auth.Audience,
+			r.Token(by, claim("sub", nil)):     auth.Claims,
+			unsigned(r.Token(by)):              auth.Signature,
+			r.Token(header("kid", nil)) + "AA": auth.Signature, // no kid: nothing to wait for
 		} {
 			r.mustLogin(t, token, want, 0)
 		}
 		if r.Fetches() != 1 {
 			t.Errorf("%d fetches", r.Fetches())
 		}
+	})
+}
+
+// unsigned is a token with an empty signature.
+func unsigned(token string) string { return token[:strings.LastIndex(token, ".")+1] }
+
+// Only a token whose signature was checked is told that it lacks a scope.
+func TestRemoteScopeAfterSignature(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, nil)
+		time.Sleep(time.Minute)
+		other := claim("scope", "other")
+		r.mustLogin(t, r.Token(authtest.SignedBy(r.NewKey()), other), auth.UnknownKey, 3*time.Second)
+		r.mustLogin(t, r.Token(authtest.SignedBy(r.Rotate()), other), auth.Scope, 3*time.Second)
 	})
 }
 
@@ -345,6 +421,47 @@ func TestRemoteRetryAfter(t *testing.T) {
 			t.Errorf("%d fetches after the minute", n)
 		}
 	})
+}
+
+// How long a Retry-After is believed, with keys and without.
+func TestRemoteLongRetryAfter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		withKeys bool
+		refresh  time.Duration
+		rest     time.Duration
+	}{
+		"with keys: the refresh interval":                  {true, time.Hour, time.Hour},
+		"without: 5 min":                                   {false, time.Hour, 5 * time.Minute},
+		"without: the refresh interval when it is shorter": {false, time.Minute, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var fetches atomic.Int64
+				run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+					c.RefreshInterval = tt.refresh
+					c.Transport = transport(func(request *http.Request) (*http.Response, error) {
+						if fetches.Add(1) == 1 && tt.withKeys {
+							return iss.RoundTrip(request)
+						}
+						return answer(http.StatusServiceUnavailable, http.Header{"Retry-After": {"31536000"}}, ""), nil
+					})
+				})
+				if tt.withKeys {
+					time.Sleep(tt.refresh)
+					synctest.Wait()
+				}
+				before := fetches.Load()
+				time.Sleep(tt.rest - time.Second)
+				if n := fetches.Load() - before; n != 0 {
+					t.Errorf("%d fetches within %v", n, tt.rest)
+				}
+				time.Sleep(2 * time.Second)
+				if n := fetches.Load() - before; n != 1 {
+					t.Errorf("%d fetches after %v", n, tt.rest)
+				}
+			})
+		})
+	}
 }
 
 // Cache-Control shortens the refresh, within bounds.
@@ -483,6 +600,7 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"defaults are fine", func(*config) {}, ""},
 		{"http on loopback", func(c *config) { c.Issuer = "http://127.0.0.1:8880" }, ""},
 		{"http on loopback by name", func(c *config) { c.Issuer = "http://localhost:8880" }, ""},
+		{"http on loopback by name in capitals", func(c *config) { c.Issuer = "http://LOCALHOST:8880" }, ""},
 		{"http on loopback, IPv6", func(c *config) { c.Issuer = "http://[::1]:8880" }, ""},
 		{"http on purpose", func(c *config) { c.Issuer, c.InsecureHTTP = "http://login.test", true }, ""},
 		{"any issuer when the keys' address is given", func(c *config) { c.Issuer, c.JWKSURI = "login", "https://login.test" }, ""},

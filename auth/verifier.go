@@ -150,8 +150,11 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token) (*Ident
 	key, refusal := keys.find(t.kid, t.alg)
 	if refusal != nil && refusal.Outcome == UnknownKey && (t.kid != "" || keys == nil) {
 		// What no key could save does not get to wait, or to cause a
-		// fetch; what passes here is checked again after the wait.
-		if _, refusal := iss.identify(t, v.now()); refusal != nil {
+		// fetch; what passes here is checked again after the wait. What
+		// the token says of its scopes is not believed before it is
+		// verified, not even to its disadvantage: insufficient_scope is
+		// said of valid tokens only.
+		if _, refusal := iss.identify(t, v.now()); refusal != nil && refusal.Outcome != Scope {
 			return nil, refusal
 		}
 		keys, refusal = waitForKey(ctx, iss.Keys, t.kid)
@@ -169,6 +172,7 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token) (*Ident
 	if refusal != nil {
 		return nil, refusal
 	}
+	identity.own()
 	identity.KeyID = key.id
 	return identity, nil
 }

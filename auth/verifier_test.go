@@ -234,6 +234,9 @@ func TestVerifyOutcomes(t *testing.T) {
 		{"scope among others", iss.Token(claim("scope", "openid line:connect email")), "ok"},
 		{"scope as an array in scp", iss.Token(claim("scope", nil), claim("scp", []string{"line:connect"})), "ok"},
 		{"scope is a number", iss.Token(claim("scope", 1)), "claims scope"},
+		{"256 scopes", iss.Token(claim("scope", "line:connect"+strings.Repeat(" s", 255))), "ok"},
+		{"257 scopes", iss.Token(claim("scope", "line:connect"+strings.Repeat(" s", 256))), "claims scope"},
+		{"257 scopes in two claims", iss.Token(claim("scope", "line:connect"+strings.Repeat("  s", 128)), claim("scp", strings.Split(strings.Repeat("s", 128), ""))), "claims scp"},
 		{"array element with a space", iss.Token(claim("scope", nil), claim("scp", []string{"a line:connect"})), "claims scp"},
 		{"scopes apart by a tab", iss.Token(claim("scope", "a\tline:connect")), "scope scope"},
 	}
@@ -400,6 +403,8 @@ func TestVerifyKeyChoice(t *testing.T) {
 		{"alg given", jwks(key.JWK(nil)), signed(key), "ok"},
 		{"alg given, another used", jwks(key.JWK(nil)), signed(pss), "algorithm alg"},
 		{"alg left open", jwks(key.JWK(one("alg", nil))), signed(pss), "ok"},
+		{"a kid with a key for each type", jwks(newKey(t, "ES256", "k1").JWK(nil), key.JWK(nil)), signed(key), "ok"},
+		{"a kid with one key for two algorithms", jwks(key.JWK(nil), pss.JWK(nil)), signed(pss), "ok"},
 		{"no kid, two keys fit", jwks(key.JWK(nil), second.JWK(nil)), signed(key, header("kid", nil)), "unknown_key kid"},
 		{"no kid, none fits", jwks(newKey(t, "ES256", "e").JWK(nil)), signed(key, header("kid", nil)), "unknown_key kid"},
 		{"no kid on either side", jwks(key.JWK(one("kid", nil))), signed(key, header("kid", nil)), "ok"},

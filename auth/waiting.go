@@ -10,9 +10,10 @@ import (
 
 // waiter is a login whose key is not known.
 type waiter struct {
-	kid     string // empty: any set will do
-	fetches uint64 // started before it came; only a later one can tell that kid is unknown
-	answer  chan waitAnswer
+	kid      string    // empty: any set will do
+	fetches  uint64    // started before it came; only a later one can tell that kid is unknown
+	deadline time.Time // zero: none
+	answer   chan waitAnswer
 }
 
 type waitAnswer struct {
@@ -58,7 +59,8 @@ func (r *Remote) WaitForKey(ctx context.Context, kid string) (*KeySet, error) {
 func (r *Remote) join(ctx context.Context, kid string) (*waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := &waiter{kid: kid, fetches: r.fetches, answer: make(chan waitAnswer, 1)}
+	deadline, _ := ctx.Deadline()
+	w := &waiter{deadline: deadline, kid: kid, fetches: r.fetches, answer: make(chan waitAnswer, 1)}
 	if keys := r.Current(); keys != nil && w.satisfiedBy(keys) {
 		w.answer <- waitAnswer{keys: keys} // it came since the caller looked
 		return w, nil
@@ -66,7 +68,7 @@ func (r *Remote) join(ctx context.Context, kid string) (*waiter, error) {
 	if r.stopped {
 		return nil, r.unavailableLocked(errStopped)
 	}
-	if deadline, ok := ctx.Deadline(); ok && !r.fetching && deadline.Before(r.earliest) {
+	if !r.fetching && w.gone(r.soonest()) {
 		return nil, r.unavailableLocked(errNoFetchYet)
 	}
 	r.waiters = append(r.waiters, w)
@@ -87,13 +89,16 @@ func (r *Remote) forget(w *waiter) {
 
 // answer ends a fetch, with keys or why there are none, for those whom it
 // concerns. The others came while it was under way: they have their key if it
-// is there, and otherwise wait for the next. mu is held.
+// is there, and otherwise wait for the next, if that can come in time. mu is
+// held, and when the next may come is known.
 func (r *Remote) answer(keys *KeySet, err error) {
 	r.fetching = false
 	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
 		switch {
 		case err == nil && w.satisfiedBy(keys):
 			w.answer <- waitAnswer{keys: keys}
+		case w.fetches == r.fetches && w.gone(r.soonest()):
+			w.answer <- waitAnswer{err: r.unavailableLocked(errNoFetchYet)}
 		case w.fetches == r.fetches:
 			return false
 		case err != nil:
@@ -106,6 +111,17 @@ func (r *Remote) answer(keys *KeySet, err error) {
 }
 
 func (w *waiter) satisfiedBy(keys *KeySet) bool { return w.kid == "" || keys.Has(w.kid) }
+
+func (w *waiter) gone(at time.Time) bool { return !w.deadline.IsZero() && w.deadline.Before(at) }
+
+// soonest is when a login that waits gets its fetch: as soon as the cool-down
+// allows, or when one is due anyway. mu is held.
+func (r *Remote) soonest() time.Time {
+	if r.earliest.Before(r.refresh) {
+		return r.earliest
+	}
+	return r.refresh
+}
 
 // stop sends all who wait away.
 func (r *Remote) stop() {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -85,18 +86,20 @@ func (r Reply) Action() Action {
 	return ParseAction(word)
 }
 
-// Seconds returns the value of key as a duration of whole seconds, 0 when it
-// is missing or no number a client could wait for.
+// Seconds returns the value of key as a duration of whole seconds: 0 when it
+// is missing or no such number, and a century for all that is longer.
 func (r Reply) Seconds(key string) time.Duration {
 	word, _ := r.Value(key)
-	n, err := strconv.ParseInt(word, 10, 64)
-	if err != nil || n < 0 || n > int64(maxWait/time.Second) {
+	n, err := strconv.ParseUint(word, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || err == nil && n > uint64(maxWait/time.Second):
+		return maxWait
+	case err != nil:
 		return 0
 	}
 	return time.Duration(n) * time.Second
 }
 
-// maxWait bounds what Seconds believes: a century is surely a mistake.
 const maxWait = 100 * 365 * 24 * time.Hour
 
 // decodeValue undoes AppendValue; a % that begins no escape stays as it is.

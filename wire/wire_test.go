@@ -156,8 +156,8 @@ func TestParse(t *testing.T) {
 		{line: "BYE novel", verb: Bye, word: "novel"},
 		{line: "BYE", verb: Bye},
 		{line: "BYE x action=later retry_after=-1 :", verb: Bye, word: "x"},
-		{line: "BYE x retry_after=99999999999999999999 :", verb: Bye, word: "x"},
-		{line: "BYE x retry_after=9999999999 :", verb: Bye, word: "x"},
+		{line: "BYE x retry_after=99999999999999999999 :", verb: Bye, word: "x", seconds: maxWait},
+		{line: "BYE x retry_after=9999999999 :", verb: Bye, word: "x", seconds: maxWait},
 		{line: "HELLO"},
 		{line: ""},
 	} {

@@ -144,6 +144,7 @@ func (is *issuers) start() {
 func (is *issuers) use(sources []*source) error {
 	is.mu.Lock()
 	defer is.mu.Unlock()
+	is.adopt(sources)
 	if err := is.verifier.SetIssuers(verifierConfigs(sources)); err != nil {
 		return err
 	}
@@ -159,6 +160,20 @@ func (is *issuers) use(sources []*source) error {
 	is.sources = sources
 	is.start()
 	return nil
+}
+
+// adopt gives sources that are fetched otherwise than before the keys that are
+// there, so that a reload while the issuer is away refuses nobody. Keys that may
+// have come over http do not go where that is no longer allowed. mu is held.
+func (is *issuers) adopt(sources []*source) {
+	for _, s := range sources {
+		for _, old := range is.sources {
+			if s.keys != old.keys && s.cfg.Issuer == old.cfg.Issuer && s.cfg.JWKSURI == old.cfg.JWKSURI &&
+				(s.cfg.InsecureHTTP || !old.cfg.InsecureHTTP) {
+				s.keys.Adopt(old.keys.Remote)
+			}
+		}
+	}
 }
 
 // health is what readiness asks of the issuers.

@@ -63,11 +63,10 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, at(consentPath, "request", id), http.StatusSeeOther)
 }
 
-// complete checks and keeps the rest of the request.
+// complete checks and keeps the rest of the request. That the client may have
+// codes is certain, as none but such has redirect URIs.
 func (q *request) complete(params map[string]string) *tokenError {
 	switch {
-	case !q.client.may(GrantCode):
-		return unauthorizedClient()
 	case params["response_type"] == "":
 		return invalidRequest("response_type is missing")
 	case params["response_type"] != "code":

@@ -127,6 +127,12 @@ func TestForms(t *testing.T) {
 		p.presses("decision", "allow").sees(400, "nothing to decide")
 		p.opens(here).sees(400, "nothing to decide")
 	})
+	t.Run("no such request", func(t *testing.T) {
+		p := newcomer().presses("user", "alice")
+		p.page = strings.ReplaceAll(p.page, "?request=", "?request=x")
+		p.presses("decision", "allow").sees(400, "nothing to decide")
+		p.opens("/consent").sees(400, "nothing to decide")
+	})
 	t.Run("in another browser", func(t *testing.T) {
 		p := newcomer().presses("user", "alice")
 		newPerson(t, server).opens(p.at).sees(400, "nothing to decide")

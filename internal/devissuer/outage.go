@@ -15,7 +15,7 @@ type outage string
 const (
 	noOutage      outage = "none"
 	statusOutage  outage = "500"     // status 500
-	hangOutage    outage = "hang"    // no answer; the connection is cut when the outage ends, or after hangTime
+	hangOutage    outage = "hang"    // no answer; the connection is cut when the outage ends, or after hangTime at the latest
 	garbageOutage outage = "garbage" // 200, said to be JSON, and is not
 	slowOutage    outage = "slow"    // the right answer, slowTime late
 	emptyOutage   outage = "empty"   // 200 with an empty key set or object

@@ -179,17 +179,18 @@ func TestRefusals(t *testing.T) {
 		{python("--issuer", "https://a.test"), "linegate_client: --issuer: LINEGATECTL_CLIENT_SECRET, the client's secret, is not in the environment; see --help", 64},
 		{[]string{"env", "LINEGATECTL_CLIENT_SECRET=x", "python3", "python/linegate_client.py", "--issuer", "http://a.test"}, "linegate_client: --issuer 'http://a.test': want https, or http on loopback; see --help", 64},
 		{[]string{programs.device, "token", "192.0.2.1"}, "device: 192.0.2.1 is not loopback: the token would cross the network readable", 64},
-		{[]string{programs.device, "-"}, "device: no token: the first line of standard input is none", 1},
+		{[]string{programs.device, "-"}, "device: no token: the first line of standard input is not one", 1},
 		{[]string{"shell/talk.sh", "192.0.2.1"}, "talk.sh: 192.0.2.1 is not loopback, the token would cross the network readable", 64},
 		{[]string{"env", "CLIENT_ID=a b", "shell/token.sh"}, "token.sh: CLIENT_ID and CLIENT_SECRET: other characters than A-Za-z0-9._~- need form-encoding, which this script does not do", 64},
 	} {
 		p := run(t, nil, test.command[0], test.command[1:]...)
 		p.stdin.Close()
+		status := p.end()
 		var said []string
 		for line := range p.lines {
 			said = append(said, line)
 		}
-		if status := p.end(); strings.Join(said, "\n") != test.says || status != test.status {
+		if strings.Join(said, "\n") != test.says || status != test.status {
 			t.Errorf("%s: said %q, status %d; want %q, %d", strings.Join(test.command, " "), said, status, test.says, test.status)
 		}
 	}

@@ -268,3 +268,28 @@ func TestLongDataIsSkipped(t *testing.T) {
 	p.until(`^device: a data line was too long for this device, and skipped$`)
 	p.until(`^< from server: next$`)
 }
+
+// TestSilence: a gateway that is gone without a word is noticed.
+func TestSilence(t *testing.T) {
+	forDevices(t, func(t *testing.T, device string) {
+		s := newScript(t)
+		p, _ := s.start(device)
+		peer, _ := s.accept()
+		peer.say(ok)
+		p.until(`: the gateway was silent for 30 s \(action retry\); connecting again in `)
+	})
+}
+
+// TestPythonBackoff: with the highest draw of each, until it starts anew.
+func TestPythonBackoff(t *testing.T) {
+	t.Parallel()
+	p := run(t, []string{"PYTHONPATH=python"}, "python3", "-W", "error", "-c", `
+import protocol
+protocol.random.uniform = lambda least, most: most
+pace, retry, reauth = protocol.Pace(), protocol.Trouble("", "retry"), protocol.Trouble("", "reauth")
+waits = [pace.after(reauth)] + [pace.after(trouble) for trouble in [retry, reauth] * 5]
+pace.forget()
+print(*waits, pace.after(reauth), pace.after(retry))
+`)
+	p.until(`^0\.0 1\.0 2\.0 4\.0 8\.0 16\.0 32\.0 64\.0 128\.0 256\.0 300 0\.0 1\.0$`)
+}

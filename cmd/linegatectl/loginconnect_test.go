@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -127,5 +128,14 @@ func TestWhoseToken(t *testing.T) {
 	got := runWith(t, append(environ, secretVariable+"=dev-secret"), "", "token", "--issuer", issuer.url)
 	if sub := subjectOf(t, got.stdout); sub != "dev-device" {
 		t.Errorf("secret in the environment: token of %s", sub)
+	}
+
+	// A robot needs no home.
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CONFIG_HOME", "")
+	var stdout bytes.Buffer
+	Run(t.Context(), []string{"token", "--issuer", issuer.url}, nil, strings.NewReader(""), &stdout, io.Discard)
+	if sub := subjectOf(t, stdout.String()); sub != "dev-device" {
+		t.Errorf("no home: token of %s", sub)
 	}
 }

@@ -161,6 +161,23 @@ func TestStoreLock(t *testing.T) {
 	}
 }
 
+// A failure to write is told, also where the change itself failed.
+func TestStoreNotReplaced(t *testing.T) {
+	for _, changeErr := range []error{nil, errors.New("refused")} {
+		store := &tokenStore{filepath.Join(t.TempDir(), "tokens.json")}
+		err := store.update(t.Context(), func(all *contents) error {
+			all.put(login{Issuer: "a"})
+			if err := os.Mkdir(store.path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return changeErr
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), "token file: not replaced: rename ") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // The place: flag, environment, configuration directory.
 func TestStorePlace(t *testing.T) {
 	if runtime.GOOS != "linux" {

@@ -30,6 +30,12 @@ test-interop: ## with oidc-provider, openid-client and Chromium; needs node 20, 
 	rm -rf interop/artifacts
 	cd interop && go test $(RACE) -count=1 $(TESTFLAGS) ./...
 
+# They mostly wait, so many can at once.
+.PHONY: test-examples
+test-examples: ## every example as its reader runs it; needs python3, nc, curl, make, cc
+	go vet -tags examples ./examples
+	go test $(RACE) -count=1 $(TESTFLAGS) -tags examples -parallel 8 ./examples
+
 .PHONY: lint
 lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
 	go vet ./...

@@ -9,38 +9,39 @@ import (
 	"testing"
 )
 
-// python returns the command line that runs the Python example with every
-// warning an error, and what else its developer mode finds told.
+// python returns the command line that runs the Python example, where every
+// warning is an error.
 func python(args ...string) []string {
-	return append([]string{"python3", "-W", "error", "-X", "dev", "python/linegate_client.py"}, args...)
+	return append([]string{"python3", "-W", "error", "python/linegate_client.py"}, args...)
 }
 
 // TestDevicesStay: each device authenticates, talks, lives across several
 // tokens on one connection, and comes back after a restart of the gateway.
 func TestDevicesStay(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		command func(*site) []string
-		environ string
+		environ []string
 	}{
 		{"python, token command", func(s *site) []string {
-			return python("--token-command", programs.linegatectl+" token --issuer "+s.issuer, s.host+":"+s.port)
-		}, ""},
+			return python("--token-command", programs.linegatectl+" token --fresh --issuer "+s.issuer, s.host+":"+s.port)
+		}, nil},
 		{"python, token file", func(s *site) []string {
 			return python("--token-file", s.freshFile(), s.host+":"+s.port)
-		}, ""},
+		}, nil},
 		{"python, client credentials, TLS", func(s *site) []string {
 			return python("--issuer", s.issuer, "--ca-file", s.ca, s.tls)
-		}, "LINEGATECTL_CLIENT_SECRET=dev-secret"},
+		}, []string{"LINEGATECTL_CLIENT_SECRET=dev-secret"}},
 		{"c", func(s *site) []string {
 			return []string{programs.device, s.freshFile(), s.host, s.port}
-		}, ""},
+		}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			command := test.command(s)
-			p := run(t, []string{test.environ}, command[0], command[1:]...)
+			p := run(t, test.environ, command[0], command[1:]...)
 			p.until(`^< OK AUTH v=1 sub=dev-device `)
 			p.until(`^> Hello World!$`)
 			p.until(`^< from server: Hello World!$`)
@@ -82,12 +83,13 @@ func TestDeviceWithOneToken(t *testing.T) {
 
 // TestShell: a person types; between the lines nc is kept open and renewed.
 func TestShell(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		environ func(*site) []string
 	}{
 		{"linegatectl", func(s *site) []string {
-			return []string{"TOKEN_COMMAND=" + programs.linegatectl + " token --issuer " + s.issuer}
+			return []string{"TOKEN_COMMAND=" + programs.linegatectl + " token --fresh --issuer " + s.issuer}
 		}},
 		{"curl", func(s *site) []string {
 			return []string{"TOKEN_COMMAND=shell/token.sh", "TOKEN_URL=" + s.issuer + "/token"}
@@ -122,6 +124,7 @@ func (p *program) types(text string) {
 
 // TestShellEnds: whatever ends it is told, and it leaves nothing behind.
 func TestShellEnds(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		token  string // "": a good one
@@ -140,7 +143,7 @@ func TestShellEnds(t *testing.T) {
 			tmp := t.TempDir()
 			token := test.token
 			if token == "" {
-				token = programs.linegatectl + " token --issuer " + s.issuer
+				token = programs.linegatectl + " token --fresh --issuer " + s.issuer
 			}
 			p := run(t, []string{"TMPDIR=" + tmp, "TOKEN_COMMAND=" + token}, "shell/talk.sh", s.host, s.port)
 			if test.act != nil {
@@ -162,6 +165,7 @@ func TestShellEnds(t *testing.T) {
 
 // TestRefusals: what can never work is one clear line, and nothing is tried.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		command []string
 		says    string
@@ -175,17 +179,18 @@ func TestRefusals(t *testing.T) {
 		{python("--issuer", "https://a.test"), "linegate_client: --issuer: LINEGATECTL_CLIENT_SECRET, the client's secret, is not in the environment; see --help", 64},
 		{[]string{"env", "LINEGATECTL_CLIENT_SECRET=x", "python3", "python/linegate_client.py", "--issuer", "http://a.test"}, "linegate_client: --issuer 'http://a.test': want https, or http on loopback; see --help", 64},
 		{[]string{programs.device, "token", "192.0.2.1"}, "device: 192.0.2.1 is not loopback: the token would cross the network readable", 64},
-		{[]string{programs.device, "-"}, "device: no token: the first line of standard input is none", 1},
+		{[]string{programs.device, "-"}, "device: no token: the first line of standard input is not one", 1},
 		{[]string{"shell/talk.sh", "192.0.2.1"}, "talk.sh: 192.0.2.1 is not loopback, the token would cross the network readable", 64},
 		{[]string{"env", "CLIENT_ID=a b", "shell/token.sh"}, "token.sh: CLIENT_ID and CLIENT_SECRET: other characters than A-Za-z0-9._~- need form-encoding, which this script does not do", 64},
 	} {
 		p := run(t, nil, test.command[0], test.command[1:]...)
 		p.stdin.Close()
+		status := p.end()
 		var said []string
 		for line := range p.lines {
 			said = append(said, line)
 		}
-		if status := p.end(); strings.Join(said, "\n") != test.says || status != test.status {
+		if strings.Join(said, "\n") != test.says || status != test.status {
 			t.Errorf("%s: said %q, status %d; want %q, %d", strings.Join(test.command, " "), said, status, test.says, test.status)
 		}
 	}

@@ -120,9 +120,17 @@ func (c *chrome) enters(button string) {
 	c.t.Fatalf("button %q is not within %d steps of the Tab key: %s", button, far, c.text())
 }
 
+// types into the field that the page gives the focus, which it does a moment
+// after it has loaded.
 func (c *chrome) types(text string) {
 	c.t.Helper()
+	if _, err := chromedp.Run(c.ctx, chromedp.Poll[bool](`document.activeElement.matches("input")`)); err != nil {
+		c.t.Fatalf("no field has the focus: %v", err)
+	}
 	c.do(chromedp.KeyEvent(text))
+	if typed := evaluate[string](c, "document.activeElement.value"); typed != text {
+		c.t.Fatalf("typed %q, the field has %q", text, typed)
+	}
 }
 
 // sees fails the test unless the page shows this text.

@@ -84,6 +84,31 @@ func TestRotation(t *testing.T) {
 	dev.stop()
 }
 
+// TestControl: the issuer's control API changes what the gateway lives on, and
+// the gateway makes the best of it.
+func TestControl(t *testing.T) {
+	t.Parallel()
+	dev := start(t, anyPorts...)
+	login := func(when, token, want string) {
+		t.Helper()
+		device := &device{t: t, name: when, Conn: dev.dial()}
+		device.send("AUTH " + token)
+		device.expect(want)
+		device.hangUp()
+	}
+	known := dev.token()
+	dev.control("settings", "algorithm=EdDSA&token_lifetime=20s")
+	dev.control("rotate", "")
+	unknown := dev.token()
+
+	dev.control("outage", "mode=500")
+	login("an outage, a key that the gateway has", known, "OK AUTH ")
+	login("an outage, a key that it cannot get", unknown, "BYE temporarily_unavailable ")
+	dev.control("outage", "mode=none")
+	login("after the outage", unknown, "OK AUTH v=1 sub=dev-device ")
+	dev.stop()
+}
+
 // TestStrangers: tokens of another run of the same issuer, and things that are
 // no tokens.
 func TestStrangers(t *testing.T) {

@@ -29,7 +29,7 @@ func TestUsage(t *testing.T) {
 		{"--rotate-every 9s", "--rotate-every 9s: below 1s or a 30th of --token-lifetime 5m0s"},
 		{"--rotate-every -1m", "--rotate-every -1m0s: below"},
 		{"--clients /nonexistent", "--clients: open /nonexistent: "},
-		{"--clients testdata/twice.json", `--clients: testdata/twice.json: Clients: "dev-device" is there twice`},
+		{"--clients testdata/twice.json", `--clients: testdata/twice.json: client "dev-device" is there twice`},
 		{"--log-level trace", `--log-level "trace": none of debug info warn error`},
 		{"--config x", "unknown flag: --config"},
 		{"serve", `unknown command "serve" for "linegate-dev"`},

@@ -181,6 +181,19 @@ func (r *running) rotate() {
 	}
 }
 
+// control posts a form to the issuer's control API.
+func (r *running) control(action, form string) {
+	r.t.Helper()
+	response, err := http.Post(r.find(`control +(\S+)`)+action, "application/x-www-form-urlencoded", strings.NewReader(form))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		r.t.Fatal(action, response.Status)
+	}
+}
+
 // keyOf returns a token's header, which names its key.
 func keyOf(t *testing.T, token string) string {
 	t.Helper()

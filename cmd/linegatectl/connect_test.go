@@ -236,10 +236,15 @@ func TestUsage(t *testing.T) {
 		"connect --insecure-plaintext":     "--insecure-plaintext: only with --plaintext",
 		"connect --plaintext 192.0.2.1:99": "--plaintext: 192.0.2.1:99 is not loopback, the token would cross the network readable; --insecure-plaintext allows it",
 		"connect --token-file x --scope y": "--scope: not beside --token-file",
-		"token extra":                      `unknown command "extra" for "linegatectl token"`,
-		"token --issuer ftp://x":           "no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
-		"token --client-auth digest":       `--client-auth: "digest" is neither basic nor post`,
-		"token --client-id mine":           "no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
+		"connect --token-file x --client-credentials": "--client-credentials: not beside --token-file",
+		"login --device --no-browser":                 "--no-browser: not beside --device, which opens none",
+		"login alice":                                 `unknown command "alice" for "linegatectl login"`,
+		"login --issuer http://login.test":            `issuer: "http://login.test": http is for loopback only, the secret would be sent readable`,
+		"logout alice":                                `unknown command "alice" for "linegatectl logout"`,
+		"token extra":                                 `unknown command "extra" for "linegatectl token"`,
+		"token --issuer ftp://x":                      "no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
+		"token --client-auth digest":                  `--client-auth: "digest" is neither basic nor post`,
+		"token --client-id mine":                      "no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or LINEGATECTL_CLIENT_SECRET",
 	} {
 		got := run(t, "", strings.Fields(line)...)
 		if got.status != 64 || got.stderr != "linegatectl: "+want+"\n" || got.stdout != "" {

@@ -310,6 +310,52 @@ func TestLoginShowsNoSecret(t *testing.T) {
 	}
 }
 
+// What is sent to the issuer goes nowhere else, wherever it points to.
+func TestLoginFollowsNoRedirect(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	elsewhere := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	}
+	issuer.fail("/elsewhere", func(http.ResponseWriter, *http.Request) { t.Error("followed") })
+	environ, _ := loggedIn(t, issuer)
+	issuer.fail("/token", elsewhere)
+	issuer.fail("/device_authorization", elsewhere)
+	issuer.fail("/revoke", elsewhere)
+	for args, want := range map[string]string{
+		"login --device": "linegatectl: the device authorization endpoint answered HTTP 307\n",
+		"token --fresh":  "linegatectl: no token: the login of alice at ISSUER was not renewed: the token endpoint answered HTTP 307\n",
+	} {
+		got := runWith(t, environ, "", append(strings.Fields(args), "--issuer", issuer.url)...)
+		if got.status != exitFailure || got.stderr != strings.ReplaceAll(want, "ISSUER", issuer.url) {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	if got := runWith(t, environ, "", "logout", "--issuer", issuer.url); !strings.HasSuffix(got.stderr, ": the revocation endpoint answered HTTP 307\n") {
+		t.Errorf("logout: %+v", got)
+	}
+}
+
+// An answer that comes again, while the first is being looked into, is none.
+func TestLoginAnswersOnce(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	r := start(t, "login", "--no-browser", "--issuer", issuer.url)
+	address := r.address()
+	issuer.fail("/token", func(w http.ResponseWriter, req *http.Request) {
+		resp, err := http.Get(query(t, address).Get("redirect_uri") + "?error=access_denied")
+		if err == nil {
+			resp.Body.Close()
+		}
+		if err != nil || resp.StatusCode != http.StatusGone {
+			t.Errorf("the second answer: %v, %v", resp, err)
+		}
+		issuer.issuer.ServeHTTP(w, req)
+	})
+	if _, err := decide(http.DefaultTransport, address, "alice", "allow"); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(exitOK)
+}
+
 // No refresh token: the login is one all the same, and says how long.
 func TestLoginWithoutRefreshToken(t *testing.T) {
 	clients := []devissuer.Client{{

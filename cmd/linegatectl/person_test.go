@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,7 +86,6 @@ type observed struct {
 	url    string
 
 	mu      sync.Mutex
-	paths   []string
 	grants  []string
 	secrets []string
 	fails   map[string]http.HandlerFunc // answers in the issuer's place, by path
@@ -120,7 +118,6 @@ func (o *observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	form, _ := url.ParseQuery(string(body))
 	o.mu.Lock()
-	o.paths = append(o.paths, r.URL.Path)
 	fail := o.fails[r.URL.Path]
 	if r.URL.Path == "/token" {
 		o.grants = append(o.grants, form.Get("grant_type"))
@@ -192,12 +189,6 @@ func (o *observed) count(grant string) int {
 		}
 	}
 	return n
-}
-
-func (o *observed) asked(path string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return slices.Contains(o.paths, path)
 }
 
 // wantNoSecret looks for pieces of what must not be shown: tokens, codes,

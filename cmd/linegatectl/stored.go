@@ -50,7 +50,7 @@ const renewBefore = time.Minute
 // lasts reports whether the access token need not be renewed yet.
 func (l login) lasts(now time.Time) bool {
 	margin := min(renewBefore, l.Expires.Sub(l.Obtained)/2)
-	return l.alive(now.Add(margin)) || l.Expires.IsZero()
+	return l.Expires.IsZero() || !now.Add(margin).After(l.Expires)
 }
 
 // alive reports whether the access token has not expired, as far as is known.

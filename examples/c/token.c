@@ -15,7 +15,7 @@ static bool read_line(FILE *file, const char *name, char token[TOKEN_ROOM], stru
 
 	if (length == 0 || length > MAX_TOKEN || strspn(token, ALPHABET) != length) {
 		/* Neither to be sent nor to be shown: half a token is a secret too. */
-		trouble(t, "no token: the first line of %s is none", name);
+		trouble(t, "no token: the first line of %s is not one", name);
 		return false;
 	}
 	token[length] = '\0';

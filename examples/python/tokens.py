@@ -99,11 +99,11 @@ class ClientCredentials:
         except (OSError, ValueError, http.client.HTTPException) as err:
             self.endpoint = None  # perhaps it moved
             raise Trouble(f"no token: {self.issuer}: {getattr(err, 'reason', err)}") from None
-        if str(answer.get("token_type")).lower() != "bearer":
+        if str(answer.get("token_type", "")).lower() != "bearer":
             raise Trouble(f"no token: {self.issuer}: the token's type is not Bearer")
         life = answer.get("expires_in")
         life = life if isinstance(life, (int, float)) and life > 0 else 0
-        return checked(str(answer.get("access_token")).encode(), self.issuer), life
+        return checked(str(answer.get("access_token", "")).encode(), self.issuer), life
 
     def discover(self):
         """Find the token endpoint in the server's metadata (RFC 8414 section 3)."""
@@ -112,7 +112,7 @@ class ClientCredentials:
         metadata = fetch(urllib.request.Request(f"{at.scheme}://{at.netloc}{path}"))
         if metadata.get("issuer") != self.issuer:
             raise ValueError("its metadata names another issuer")
-        return checked_url("token_endpoint", str(metadata.get("token_endpoint")))
+        return checked_url("token_endpoint", str(metadata.get("token_endpoint", "")))
 
     def request(self):
         form = {"grant_type": "client_credentials"}
@@ -156,7 +156,7 @@ def checked(token, origin):
     """Return what can be sent. What cannot must be neither sent nor shown."""
     token = token.strip()
     if not re.fullmatch(rb"[A-Za-z0-9_.-]{1,16384}", token):
-        raise Trouble(f"no token: what {origin} gives is none")
+        raise Trouble(f"no token: what {origin} gives is not one")
     return token
 
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -56,22 +58,49 @@ func TestGatewayAccepts(t *testing.T) {
 	}
 }
 
-// TestLogTellsNoSecret: neither tokens nor secrets, wrong ones included.
+// TestLogTellsNoSecret: neither tokens nor codes nor secrets, wrong ones
+// included, whatever the level.
 func TestLogTellsNoSecret(t *testing.T) {
 	var log bytes.Buffer
 	level := &slog.HandlerOptions{Level: slog.LevelDebug}
 	server := start(t, devissuer.Config{Log: slog.New(slog.NewJSONHandler(&log, level))})
-	parts := strings.Split(server.token(), ".")
+
+	robot := server.token()
 	server.do("POST", "/token", "grant_type=client_credentials", form, basic("dev-device", "a-wrong-secret"))
 	server.do("POST", "/token", "grant_type=a-wrong-secret&client_id=x&client_secret=dev-secret", form)
+	alice := newPerson(t, server).opens("/authorize?"+wish().Encode()).presses("user", "alice")
+	formToken := alice.finds(`name="form_token" value="([^"]*)"`)
+	cookies := alice.web.Jar.Cookies(&url.URL{Scheme: "http", Host: strings.TrimPrefix(server.url, "http://")})
+	code := alice.presses("decision", "allow").back().Get("code")
+	server.exchange(code, "code_verifier", verifier+"-wrong")
+	granted := server.exchange(code).tokens(t)
+	second := server.refresh(granted.refresh).tokens(t)
+	server.refresh(granted.refresh)
+	server.exchange(code)
+	server.ask("/revoke", "client_id", "linegatectl", "token", second.access)
+	device := newDevice(t, server)
+	alice.opens(device.addressed).presses("decision", "allow", func(f url.Values, _ http.Header) { f.Set("form_token", "a-wrong-secret") })
+	alice.opens(device.addressed).presses("decision", "allow")
+	device.polls()
 
 	text := log.String()
-	for _, want := range []string{"token issued", "invalid_client", "unsupported_grant_type"} {
+	for _, want := range []string{
+		"token issued", "invalid_client", "unsupported_grant_type", "authorization granted", "used again",
+		"token revoked", "form refused", "device decided",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
 	}
-	for _, secret := range []string{"dev-secret", "a-wrong-secret", parts[1][:16], parts[2][:16]} {
+	secrets := []string{
+		"dev-secret", "a-wrong-secret", formToken, cookies[0].Value, code, verifier, device.code, device.userCode,
+	}
+	for _, token := range []string{robot, granted.access, granted.refresh, second.access, second.refresh} {
+		for _, part := range strings.Split(token, ".")[strings.Count(token, ".")-1:] {
+			secrets = append(secrets, part[:16])
+		}
+	}
+	for _, secret := range secrets {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q in %s", secret, text)
 		}

@@ -36,7 +36,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	client, known := s.client(params["client_id"])
 	redirect := params["redirect_uri"]
 	switch {
-	case repeated == "client_id" || repeated == "redirect_uri" || len(values["client_id"]) > 1 || len(values["redirect_uri"]) > 1:
+	case len(values["client_id"]) > 1 || len(values["redirect_uri"]) > 1:
 		s.refuseOnPage(w, "repeated client_id or redirect_uri", "The application has sent its name or its address more than once.")
 		return
 	case !known:
@@ -47,27 +47,26 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	answerer := request{client: client, redirect: redirect, state: params["state"]}
+	q := &request{client: client, redirect: redirect, state: params["state"]}
 	if repeated != "" {
-		s.redirectError(w, r, &answerer, invalidRequest("a parameter is repeated"))
+		s.redirectError(w, r, q, invalidRequest("a parameter is repeated"))
 		return
 	}
-	if refusal := answerer.complete(params); refusal != nil {
-		s.redirectError(w, r, &answerer, refusal)
+	if refusal := q.complete(params); refusal != nil {
+		s.redirectError(w, r, q, refusal)
 		return
 	}
-	answerer.browser = s.welcome(w, r)
+	q.browser = s.welcome(w, r)
 	s.state.mu.Lock()
-	id := s.state.requests.add(s.config.Now(), &answerer)
+	id := s.state.requests.add(s.config.Now(), q)
 	s.state.mu.Unlock()
 	http.Redirect(w, r, at(consentPath, "request", id), http.StatusSeeOther)
 }
 
-// complete checks and keeps the rest of the request.
+// complete checks and keeps the rest of the request. That the client may have
+// codes is certain, as none but such has redirect URIs.
 func (q *request) complete(params map[string]string) *tokenError {
 	switch {
-	case !q.client.may(GrantCode):
-		return unauthorizedClient()
 	case params["response_type"] == "":
 		return invalidRequest("response_type is missing")
 	case params["response_type"] != "code":

@@ -37,14 +37,14 @@ func (s *Server) welcome(w http.ResponseWriter, r *http.Request) *browser {
 // signIn makes user the one who is signed in; empty: nobody. The cookie
 // changes, so that nobody can have planted the one that is worth something.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b *browser, user string) {
+	s.state.mu.Lock()
+	b.user = user
 	if old, err := r.Cookie(s.cookieName()); err == nil {
-		s.state.mu.Lock()
 		s.state.browsers.remove(old.Value)
-		b.user = user
-		s.state.mu.Unlock()
 	}
+	s.state.mu.Unlock()
 	s.giveCookie(w, b)
-	s.config.Log.Info("signed in", "sub", user)
+	s.config.Log.Info("signed in or out", "sub", user)
 }
 
 // giveCookie names the browser. Other sites can neither read the cookie nor

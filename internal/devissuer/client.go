@@ -69,7 +69,7 @@ func (c Client) check() error {
 	case len(c.Redirects) == 0 && c.may(GrantCode):
 		return errors.New("no Redirects, which authorization_code needs")
 	case len(c.Redirects) > 0 && !c.may(GrantCode):
-		return errors.New("Redirects without authorization_code")
+		return errors.New("redirects without authorization_code")
 	case c.may(GrantRefresh) && !c.may(GrantCode) && !c.may(GrantDevice):
 		return errors.New("refresh_token without a grant that gives one")
 	case len(c.Scopes) == 0:

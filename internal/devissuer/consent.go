@@ -49,8 +49,7 @@ func (s *Server) decideConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := r.URL.Query().Get("request")
-	q, ok := s.waiting(id, f.browser)
-	if !ok {
+	if _, ok := s.waiting(id, f.browser); !ok {
 		s.showStaleRequest(w)
 		return
 	}
@@ -63,7 +62,8 @@ func (s *Server) decideConsent(w http.ResponseWriter, r *http.Request) {
 		s.showUndecided(w)
 		return
 	}
-	if q, ok = s.take(id, f.browser); !ok {
+	q, ok := s.take(id, f.browser)
+	if !ok {
 		s.showStaleRequest(w)
 		return
 	}

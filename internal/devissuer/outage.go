@@ -15,7 +15,7 @@ type outage string
 const (
 	noOutage      outage = "none"
 	statusOutage  outage = "500"     // status 500
-	hangOutage    outage = "hang"    // no answer; the connection is cut when the outage ends, or after hangTime
+	hangOutage    outage = "hang"    // no answer; the connection is cut when the outage ends, or after hangTime at the latest
 	garbageOutage outage = "garbage" // 200, said to be JSON, and is not
 	slowOutage    outage = "slow"    // the right answer, slowTime late
 	emptyOutage   outage = "empty"   // 200 with an empty key set or object
@@ -48,15 +48,20 @@ func outageEndpoints() []string { return slices.Sorted(maps.Keys(emptyAnswers())
 type outages struct {
 	mu        sync.Mutex // guards what follows
 	mode      outage
-	endpoints []string
+	endpoints []string      // none while nothing fails
 	changed   chan struct{} // closed at the next change
 }
 
-func newOutages() *outages { return &outages{mode: noOutage, changed: make(chan struct{})} }
+func newOutages() *outages {
+	return &outages{mode: noOutage, endpoints: []string{}, changed: make(chan struct{})}
+}
 
 func (o *outages) set(mode outage, endpoints []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if mode == noOutage {
+		endpoints = []string{}
+	}
 	o.mode, o.endpoints = mode, endpoints
 	close(o.changed)
 	o.changed = make(chan struct{})

@@ -55,7 +55,7 @@ func permissions(scopes []string, renews bool) []permission {
 		}
 	}
 	if renews {
-		list = append(list, permission{"offline_access", "Renew this access when you are not here, until it or you end it"})
+		list = append(list, permission{"offline_access", "Renew this access while you are away, until you log out there"})
 	}
 	return list
 }

@@ -63,8 +63,8 @@ type Server struct {
 	outages *outages
 }
 
-// New returns a server with fresh keys, or an error that names the field of
-// config at fault.
+// New returns a server with fresh keys, or an error that says what in config is
+// at fault.
 func New(config Config) (*Server, error) {
 	config, err := config.complete()
 	if err != nil {
@@ -184,43 +184,41 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
-// checkRegistrations refuses what must not be registered, naming the field of
-// Config.
+// checkRegistrations refuses what must not be registered.
 func checkRegistrations(clients []Client, users []User) error {
 	seen := map[string]bool{}
 	for _, client := range clients {
 		if err := client.check(); err != nil {
-			return fmt.Errorf("Clients: %q: %w", client.ID, err)
+			return fmt.Errorf("client %q: %w", client.ID, err)
 		}
 		if seen[client.ID] {
-			return fmt.Errorf("Clients: %q is there twice", client.ID)
+			return fmt.Errorf("client %q is there twice", client.ID)
 		}
 		seen[client.ID] = true
 	}
 	for _, user := range users {
 		if err := user.check(); err != nil {
-			return fmt.Errorf("Users: %q: %w", user.ID, err)
+			return fmt.Errorf("user %q: %w", user.ID, err)
 		}
 		if seen[user.ID] { // RFC 9068 section 5: a client's sub must not be a user's
-			return fmt.Errorf("Users: %q is there twice, or is a client's", user.ID)
+			return fmt.Errorf("user %q is there twice, or is a client's", user.ID)
 		}
 		seen[user.ID] = true
 	}
 	return nil
 }
 
-// checkIssuance refuses what tokens cannot be issued with, naming the field of
-// Config.
+// checkIssuance refuses what tokens cannot be issued with.
 func checkIssuance(algorithm string, lifetime, rotateEvery time.Duration) error {
 	switch {
 	case lifetime < time.Second || lifetime > maxLifetime || lifetime%time.Second != 0:
-		return fmt.Errorf("TokenLifetime %v is not in whole seconds from 1s to 24h", lifetime)
+		return fmt.Errorf("token lifetime %v is not in whole seconds from 1s to 24h", lifetime)
 	case !slices.Contains(mint.Algorithms, algorithm):
-		return fmt.Errorf("Algorithm %q is none of %q", algorithm, mint.Algorithms)
+		return fmt.Errorf("algorithm %q is none of %q", algorithm, mint.Algorithms)
 	case rotateEvery < 0 || rotateEvery > 0 && rotateEvery < time.Second:
-		return fmt.Errorf("RotateEvery %v is below 1s", rotateEvery)
+		return fmt.Errorf("time between rotations %v is below 1s", rotateEvery)
 	case rotateEvery > 0 && rotateEvery < lifetime/MaxRotations:
-		return fmt.Errorf("RotateEvery %v is below a %dth of TokenLifetime %v", rotateEvery, MaxRotations, lifetime)
+		return fmt.Errorf("time between rotations %v is below a %dth of the token lifetime %v", rotateEvery, MaxRotations, lifetime)
 	}
 	return nil
 }

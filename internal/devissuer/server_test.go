@@ -111,14 +111,14 @@ func TestConfig(t *testing.T) {
 		{"issuer of another scheme", func(c *devissuer.Config) { c.Issuer = "ftp://a" }, "Issuer"},
 		{"shortest lifetime", func(c *devissuer.Config) { c.TokenLifetime = time.Second }, ""},
 		{"longest lifetime", func(c *devissuer.Config) { c.TokenLifetime = 24 * time.Hour }, ""},
-		{"part of a second", func(c *devissuer.Config) { c.TokenLifetime = 1500 * time.Millisecond }, "TokenLifetime 1.5s"},
-		{"negative lifetime", func(c *devissuer.Config) { c.TokenLifetime = -time.Second }, "TokenLifetime"},
-		{"lifetime too long", func(c *devissuer.Config) { c.TokenLifetime = 24*time.Hour + time.Second }, "TokenLifetime"},
-		{"unknown algorithm", func(c *devissuer.Config) { c.Algorithm = "HS256" }, `Algorithm "HS256"`},
+		{"part of a second", func(c *devissuer.Config) { c.TokenLifetime = 1500 * time.Millisecond }, "token lifetime 1.5s"},
+		{"negative lifetime", func(c *devissuer.Config) { c.TokenLifetime = -time.Second }, "token lifetime"},
+		{"lifetime too long", func(c *devissuer.Config) { c.TokenLifetime = 24*time.Hour + time.Second }, "token lifetime"},
+		{"unknown algorithm", func(c *devissuer.Config) { c.Algorithm = "HS256" }, `algorithm "HS256"`},
 		{"often enough", func(c *devissuer.Config) { c.RotateEvery = 10 * time.Second }, ""},
-		{"too often for the tokens", func(c *devissuer.Config) { c.RotateEvery = 9 * time.Second }, "RotateEvery 9s"},
-		{"too often for anybody", func(c *devissuer.Config) { c.RotateEvery, c.TokenLifetime = time.Second/2, time.Second }, "RotateEvery"},
-		{"negative rotation", func(c *devissuer.Config) { c.RotateEvery = -time.Second }, "RotateEvery"},
+		{"too often for the tokens", func(c *devissuer.Config) { c.RotateEvery = 9 * time.Second }, "rotations 9s"},
+		{"too often for anybody", func(c *devissuer.Config) { c.RotateEvery, c.TokenLifetime = time.Second/2, time.Second }, "time between rotations"},
+		{"negative rotation", func(c *devissuer.Config) { c.RotateEvery = -time.Second }, "time between rotations"},
 		{"client without id", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{Secret: "s", Scopes: []string{"a"}}} }, "no ID"},
 		{"client without secret", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{ID: "x", Scopes: []string{"a"}}} }, `"x": no Secret`},
 		{"client without scope", func(c *devissuer.Config) { c.Clients = []devissuer.Client{{ID: "x", Secret: "s"}} }, `"x": no Scopes`},
@@ -134,18 +134,18 @@ func TestConfig(t *testing.T) {
 		{"code without redirect", func(c *devissuer.Config) { c.Clients = []devissuer.Client{app()} }, `"app": no Redirects`},
 		{"redirect without code", func(c *devissuer.Config) {
 			c.Clients = []devissuer.Client{{ID: "x", Secret: "s", Scopes: []string{"a"}, Redirects: []string{"https://a/"}}}
-		}, `"x": Redirects without`},
+		}, `"x": redirects without`},
 		{"refresh of nothing", func(c *devissuer.Config) {
 			c.Clients = []devissuer.Client{{ID: "x", Secret: "s", Scopes: []string{"a"}, Grants: []string{devissuer.GrantRefresh}}}
 		}, `"x": refresh_token without`},
 		{"bad redirect", func(c *devissuer.Config) { c.Clients = []devissuer.Client{app("http://app.example/cb")} }, `redirect "http://app.example/cb": neither`},
-		{"user without id", func(c *devissuer.Config) { c.Users = []devissuer.User{{Name: "Eve"}} }, `Users: "": no ID`},
-		{"user id with a space", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "e ve"}} }, `Users: "e ve": the ID`},
-		{"user twice", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "eve"}, {ID: "eve"}} }, `Users: "eve" is there twice`},
-		{"user like a client", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "dev-device"}} }, `Users: "dev-device" is there twice, or`},
+		{"user without id", func(c *devissuer.Config) { c.Users = []devissuer.User{{Name: "Eve"}} }, `user "": no ID`},
+		{"user id with a space", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "e ve"}} }, `user "e ve": the ID`},
+		{"user twice", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "eve"}, {ID: "eve"}} }, `user "eve" is there twice`},
+		{"user like a client", func(c *devissuer.Config) { c.Users = []devissuer.User{{ID: "dev-device"}} }, `user "dev-device" is there twice, or`},
 		{"client twice", func(c *devissuer.Config) {
 			c.Clients = append(devissuer.DefaultClients(), devissuer.DefaultClients()...)
-		}, `"dev-device" is there twice`},
+		}, `client "dev-device" is there twice`},
 	} {
 		config := good()
 		test.edit(&config)

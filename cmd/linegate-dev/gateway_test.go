@@ -97,6 +97,7 @@ func TestControl(t *testing.T) {
 		device.hangUp()
 	}
 	known := dev.token()
+	login("at start, so that the keys have been fetched", known, "OK AUTH ")
 	dev.control("settings", "algorithm=EdDSA&token_lifetime=20s")
 	dev.control("rotate", "")
 	unknown := dev.token()

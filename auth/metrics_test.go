@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -67,6 +68,59 @@ func TestMetricsSeries(t *testing.T) {
 	check("a", "b")
 	m.SetIssuers([]string{"b", "c"})
 	check("b", "c")
+}
+
+// A Remote that still runs does not bring back the series of an issuer that was
+// removed.
+func TestMetricsOfRemovedIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		var m *auth.Metrics
+		r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+			m = auth.NewMetrics(reg, []string{iss.Name})
+			c.Metrics = m
+		})
+		m.SetIssuers(nil)
+		r.mustLogin(t, r.Token(authtest.SignedBy(r.NewKey())), auth.UnknownKey, 3*time.Second) // a fetch
+		r.Fail(authtest.Status)
+		time.Sleep(6 * time.Minute) // failed ones
+		synctest.Wait()
+		if all := series(t, reg); r.Fetches() < 3 || len(all) != 0 {
+			t.Errorf("after %d fetches: %v", r.Fetches(), all)
+		}
+	})
+}
+
+// A fetch that Run's end interrupts is no failure of the issuer.
+func TestMetricsOfInterruptedFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		iss := authtest.New(t)
+		iss.Fail(authtest.Hang)
+		reg := prometheus.NewRegistry()
+		var log bytes.Buffer // written by Run, read after it
+		r, err := auth.NewRemote(auth.RemoteConfig{
+			Name: iss.Name, Issuer: iss.URL, JWKSURI: iss.JWKSURL(), Transport: iss,
+			Metrics: auth.NewMetrics(reg, []string{iss.Name}),
+			Log:     slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { r.Run(ctx); close(ended) }()
+		synctest.Wait()
+		cancel()
+		<-ended
+		for name, value := range series(t, reg) {
+			if value != 0 {
+				t.Errorf("%s is %v", name, value)
+			}
+		}
+		if iss.Fetches() != 1 || r.Status().Err != nil || log.Len() != 0 {
+			t.Errorf("%d fetches, status %+v, log %s", iss.Fetches(), r.Status(), log.String())
+		}
+	})
 }
 
 // Of a set with many keys that cannot be used, the log names the first 20.

@@ -120,13 +120,14 @@ func (c *chrome) enters(button string) {
 	c.t.Fatalf("button %q is not within %d steps of the Tab key: %s", button, far, c.text())
 }
 
-// types into the field that the page gives the focus, which it does a moment
-// after it has loaded.
+// types into the field that the page gives the focus, which it does with the
+// first frame that is drawn after it has loaded.
 func (c *chrome) types(text string) {
 	c.t.Helper()
-	if _, err := chromedp.Run(c.ctx, chromedp.Poll[bool](`document.activeElement.matches("input")`)); err != nil {
-		c.t.Fatalf("no field has the focus: %v", err)
-	}
+	evaluate[bool](c, `new Promise(done => {
+		const look = () => document.activeElement.matches("input") ? done(true) : requestAnimationFrame(look);
+		look();
+	})`, chromedp.EvalAwaitPromise)
 	c.do(chromedp.KeyEvent(text))
 	if typed := evaluate[string](c, "document.activeElement.value"); typed != text {
 		c.t.Fatalf("typed %q, the field has %q", text, typed)
@@ -174,9 +175,9 @@ func (c *chrome) picture(name string) {
 	}
 }
 
-func evaluate[T any](c *chrome, expression string) T {
+func evaluate[T any](c *chrome, expression string, options ...chromedp.EvaluateOption) T {
 	c.t.Helper()
-	value, err := chromedp.Run(c.ctx, chromedp.Evaluate[T](expression))
+	value, err := chromedp.Run(c.ctx, chromedp.Evaluate[T](expression, options...))
 	if err != nil {
 		c.t.Fatalf("%s: %v", expression, err)
 	}

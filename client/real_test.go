@@ -106,6 +106,42 @@ func TestADayInOneSession(t *testing.T) {
 	})
 }
 
+// An issuer that comes back when 25 s of a five-minute token are left loses
+// nobody, however long the row of failures before.
+func TestIssuerIsBackInTime(t *testing.T) {
+	for range 50 { // the waits are a matter of chance
+		synctest.Test(t, func(t *testing.T) {
+			g := newRealGateway(t)
+			tokens := &fiveMinutes{iss: g.iss}
+			setDown := func(down bool) {
+				tokens.mu.Lock()
+				defer tokens.mu.Unlock()
+				tokens.down = down
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() {
+				time.Sleep(200 * time.Second)
+				setDown(true)
+				time.Sleep(75 * time.Second)
+				setDown(false)
+				time.Sleep(time.Minute)
+				cancel()
+			}()
+			sessions := 0
+			_ = client.Run(ctx, client.Config{
+				Address: "127.0.0.1:8885", Tokens: tokens, DialContext: g.dial,
+			}, func(ctx context.Context, conn *client.Conn) error {
+				sessions++
+				return untilOver(ctx, conn)
+			})
+			if sessions != 1 {
+				t.Fatalf("%d sessions", sessions)
+			}
+		})
+	}
+}
+
 // While the issuer is down the session lives as long as its token. After that
 // the client comes back by itself.
 func TestIssuerIsDown(t *testing.T) {

@@ -223,17 +223,16 @@ func TestShutdownWaitsForAccepted(t *testing.T) {
 		down := make(chan error, 1)
 		go func() { down <- g.Shutdown(t.Context(), 0) }()
 		synctest.Wait()
+		select {
+		case err := <-down:
+			t.Fatalf("Shutdown returned %v while Accept was still under way", err)
+		default:
+		}
 		client, server := net.Pipe()
 		l.late <- server // Accept had it when the listener was closed
 		if line, err := bufio.NewReader(client).ReadString('\n'); !strings.HasPrefix(line, "BYE draining ") {
 			t.Fatal(line, err)
 		}
-		select {
-		case err := <-down:
-			t.Fatalf("Shutdown returned %v before the connection was gone", err)
-		default:
-		}
-		client.Close()
 		if err := <-down; err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ func TestLogin(t *testing.T) {
 	}{
 		"oidc-provider": {
 			func(t *testing.T) (issuer, gateway string) {
-				issuer = startProvider(t, 3).issuer
+				issuer = startProvider(t, 8).issuer
 				return issuer, startGateway(t, issuer)
 			},
 			func(alice *person) {
@@ -36,7 +36,7 @@ func TestLogin(t *testing.T) {
 			},
 		},
 		"linegate-dev": {
-			func(t *testing.T) (issuer, gateway string) { return startDev(t, "--token-lifetime", "3s") },
+			func(t *testing.T) (issuer, gateway string) { return startDev(t, "--token-lifetime", "8s") },
 			func(alice *person) {
 				alice.presses("Alice")
 				alice.presses("Allow")

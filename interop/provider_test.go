@@ -80,7 +80,7 @@ func TestProviderTokenCommand(t *testing.T) {
 
 // One session over several lives of the provider's tokens.
 func TestProviderRenewal(t *testing.T) {
-	provider := startProvider(t, 3)
+	provider := startProvider(t, 6)
 	gateway := startGateway(t, provider.issuer)
 	command := exec.Command("linegatectl", "connect", "--issuer", provider.issuer,
 		"--client-id", "robot", "--scope", "line:connect", gateway)

@@ -20,7 +20,7 @@ import (
 // nobody at the keyboard and no reconnect.
 func TestConnectRenewsLogin(t *testing.T) {
 	t.Parallel()
-	issuer := observedIssuer(t, devissuer.Config{TokenLifetime: 4 * time.Second})
+	issuer := observedIssuer(t, devissuer.Config{TokenLifetime: 8 * time.Second})
 	address := gateway(t, verifier(t, issuer.url), session.Rules{}, nil)
 	environ, _ := loggedIn(t, issuer)
 	r := startWith(t, environ, "connect", "--issuer", issuer.url, address)

@@ -101,6 +101,9 @@ func (s *tokenStore) update(ctx context.Context, change func(*contents) error) e
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return failed(fmt.Errorf("token file: %w", err))
 	}
+	if err := s.privateDirectory(); err != nil { // before anything is put there
+		return failed(err)
+	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return failed(fmt.Errorf("token file: %w", err))
@@ -114,7 +117,8 @@ func (s *tokenStore) update(ctx context.Context, change func(*contents) error) e
 	if err != nil {
 		return failed(fmt.Errorf("token file: %w", err))
 	}
-	next, err := os.OpenFile(s.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	// A file of its own, mode 0600: nobody can have it open already.
+	next, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*")
 	if err != nil {
 		return failed(fmt.Errorf("token file: %w", err))
 	}
@@ -214,16 +218,22 @@ func (s *tokenStore) private(f *os.File) error {
 	if err != nil {
 		return fmt.Errorf("token file: %w", err)
 	}
-	dir, err := os.Stat(filepath.Dir(s.path))
-	if err != nil {
-		return fmt.Errorf("token file: %w", err)
-	}
 	switch {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("token file %s: not a file", s.path)
 	case permissions(info)&0o077 != 0:
 		return fmt.Errorf("token file %s: mode %04o lets others at the tokens; chmod 600 it", s.path, permissions(info))
-	case permissions(dir)&0o022 != 0:
+	}
+	return s.privateDirectory()
+}
+
+// privateDirectory refuses a directory in which others can put files.
+func (s *tokenStore) privateDirectory() error {
+	dir, err := os.Stat(filepath.Dir(s.path))
+	if err != nil {
+		return fmt.Errorf("token file: %w", err)
+	}
+	if permissions(dir)&0o022 != 0 {
 		return fmt.Errorf("token file %s: mode %04o of its directory lets others replace it; chmod 700 that", s.path, permissions(dir))
 	}
 	return nil

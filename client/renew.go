@@ -22,7 +22,6 @@ func (c *Conn) renew() {
 	defer c.wg.Done()
 	pace := pace{rand: c.cfg.Rand}
 	due, fresh := c.renewalDue(), true
-	ends := time.Now().Add(c.Session().ExpiresIn)
 	var last time.Time // when the last attempt was over
 	for {
 		select {
@@ -44,18 +43,12 @@ func (c *Conn) renew() {
 		case err == nil:
 			pace.forget()
 			due, fresh = c.renewalDue(), true
-			ends = time.Now().Add(c.Session().ExpiresIn)
 			continue
 		}
 		end := asEnd(err)
 		// What was sent may be sent again when the gateway says retry.
 		fresh = fresh && !sent || end.Action == wire.Reauth
 		wait := pace.after(end.Action, end.RetryAfter)
-		if end.RetryAfter == 0 && (end.Action == wire.Retry || end.Action == wire.Reauth) {
-			// Several more tries before the session ends, however long the
-			// back-off has become.
-			wait = min(wait, max(reauthEvery, time.Until(ends)/4))
-		}
 		c.cfg.Hooks.Waiting(Wait{Renewal: true, Err: err, Action: end.Action, For: wait})
 		due = time.After(wait)
 	}

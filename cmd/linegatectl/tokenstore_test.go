@@ -82,6 +82,24 @@ func TestStoreRefused(t *testing.T) {
 	}
 }
 
+// A directory that others write is refused before the first login puts anything
+// there, a lock even.
+func TestStoreRefusedWhenNew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o770)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "tokens.json")
+	got := run(t, "", "login", "--no-browser", "--token-store", path)
+	if got.status != exitFailure || got.stdout != "" ||
+		!strings.HasPrefix(got.stderr, "linegatectl: token file "+path+": mode 0770 of its directory") {
+		t.Errorf("%+v", got)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left there: %v, %v", left, err)
+	}
+}
+
 // Where nothing can be written, nobody is sent to the browser.
 func TestStoreNotWritable(t *testing.T) {
 	path := filepath.Join(write(t, "file", ""), "tokens.json")

@@ -25,6 +25,7 @@ import (
 
 	"github.com/linegate/linegate/client"
 	"github.com/linegate/linegate/internal/app"
+	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/devissuer"
 )
@@ -68,8 +69,9 @@ func newSite(t *testing.T) *site {
 	trusted.RequiredScopes = []string{"line:connect"}
 	plain, secure := config.NewListener("127.0.0.1:0"), config.NewListener("127.0.0.1:0")
 	plain.Name, secure.Name = "plain", "tls"
-	secure.TLS = certificate(t)
-	s.ca = secure.TLS.Cert
+	authority := certtest.New(t)
+	secure.TLS = &config.TLS{Cert: authority.Cert, Key: authority.Key}
+	s.ca = authority.CA
 	s.config = config.Default()
 	s.config.Issuers = []config.Issuer{trusted}
 	s.config.Listen = []config.Listener{plain, secure}

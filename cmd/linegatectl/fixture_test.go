@@ -4,16 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -21,10 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/devissuer"
 	"github.com/linegate/linegate/session"
 )
@@ -291,27 +284,10 @@ func write(t *testing.T, name, content string) (path string) {
 	return path
 }
 
-// certificate is a self-signed one for 127.0.0.1 and gateway.test, and the file
-// that makes a client trust it.
+// certificate is one for 127.0.0.1 and gateway.test, and the file that makes a
+// client trust it.
 func certificate(t *testing.T) (config *tls.Config, caFile string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "linegatectl test"},
-		NotAfter:              time.Now().Add(time.Hour),
-		DNSNames:              []string{"gateway.test"},
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	return config, write(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	authority := certtest.New(t)
+	return &tls.Config{Certificates: []tls.Certificate{authority.Issue("gateway.test")}}, authority.CA
 }

@@ -22,6 +22,7 @@ type Identity struct {
 	Scopes     []string  // of all configured scope claims, each once, sorted
 	TokenID    string    // empty when the token has none
 	KeyID      string    // of the key that verified it; empty when that has none
+	Thumbprint string    // of that key: RFC 7638 with SHA-256, base64url
 	IssuedAt   time.Time // zero when the token has none
 	Expires    time.Time // exp: expired when now is at or after it
 

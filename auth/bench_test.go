@@ -19,7 +19,7 @@ func BenchmarkVerify(b *testing.B) {
 			v, token := iss.Verifier(), iss.Token()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Verify(b.Context(), token); err != nil {
+				if _, err := v.Verify(b.Context(), token, auth.Proof{}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -46,7 +46,7 @@ func BenchmarkRefuse(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Verify(b.Context(), token); err == nil {
+				if _, err := v.Verify(b.Context(), token, auth.Proof{}); err == nil {
 					b.Fatal("accepted")
 				}
 			}
@@ -70,7 +70,7 @@ func BenchmarkRefuseScopes(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if _, err := v.Verify(b.Context(), tokens[i%len(tokens)]); err == nil {
+		if _, err := v.Verify(b.Context(), tokens[i%len(tokens)], auth.Proof{}); err == nil {
 			b.Fatal("accepted")
 		}
 	}

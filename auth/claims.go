@@ -12,12 +12,15 @@ import (
 // identify holds the claims to the issuer's rules and says whom they speak for.
 // That is worth nothing before the signature is verified, and keeps the token's
 // bytes until own.
-func (iss *issuer) identify(t *token, now time.Time) (*Identity, *Error) {
+func (iss *issuer) identify(t *token, proof Proof, now time.Time) (*Identity, *Error) {
 	id := &Identity{IssuerName: iss.Name, Issuer: iss.Issuer, MaxLifetime: iss.MaxLifetime}
 	if refusal := iss.checkTimes(t, now, id); refusal != nil {
 		return nil, refusal
 	}
 	if refusal := iss.checkKind(t); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := checkBinding(t, proof); refusal != nil {
 		return nil, refusal
 	}
 	if refusal := iss.checkAudience(t); refusal != nil {
@@ -36,7 +39,6 @@ var (
 	errExpired     = errors.New("has passed")
 	errAhead       = errors.New("is in the future")
 	errForeignKind = errors.New("belongs to another kind of token")
-	errBound       = errors.New("the token is bound to a key, and no proof of it is possible here")
 	errNoValue     = errors.New("has none of the values asked for")
 	errSpace       = errors.New("an array element with a space in it")
 )
@@ -74,7 +76,7 @@ func (iss *issuer) checkTimes(t *token, now time.Time, id *Identity) *Error {
 	return nil
 }
 
-// checkKind makes sure that it is an access token for a bearer, so that another
+// checkKind makes sure that it is an access token, so that another
 // kind by the same issuer cannot stand in for one (RFC 8725 section 3.12).
 func (iss *issuer) checkKind(t *token) *Error {
 	if normalType(t.typ) != accessTokenType {
@@ -97,9 +99,6 @@ func (iss *issuer) checkKind(t *token) *Error {
 		if _, found := t.claims["iat"]; !found {
 			return refuse(Claims, "iat", errMissing)
 		}
-	}
-	if _, found := t.claims["cnf"]; found { // RFC 7800
-		return refuse(Binding, "cnf", errBound)
 	}
 	for _, name := range iss.requiredClaims {
 		values, _, err := t.claims.list(name)

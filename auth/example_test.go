@@ -29,7 +29,7 @@ func Example() {
 		panic(err)
 	}
 
-	_, err = verifier.Verify(ctx, "not.a.token")
+	_, err = verifier.Verify(ctx, "not.a.token", auth.Proof{})
 	if refusal, ok := errors.AsType[*auth.Error](err); ok {
 		fmt.Println(refusal.Outcome)
 	}

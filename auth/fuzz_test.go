@@ -41,7 +41,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(iss.Token(authtest.SignedBy(stranger)))
 	v := fuzzVerifier(f, iss)
 	f.Fuzz(func(t *testing.T, token string) {
-		identity, err := v.Verify(t.Context(), token)
+		identity, err := v.Verify(t.Context(), token, auth.Proof{})
 		if _, ok := errors.AsType[*auth.Error](err); !ok || identity != nil {
 			t.Fatalf("not an *auth.Error: %v, identity %v", err, identity)
 		}
@@ -69,7 +69,7 @@ func FuzzClaims(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		identity, err := v.Verify(t.Context(), token)
+		identity, err := v.Verify(t.Context(), token, auth.Proof{})
 		if err != nil {
 			checkSecrecy(t, err.Error(), token)
 			return
@@ -122,7 +122,7 @@ func FuzzKeySet(f *testing.F) {
 		c.Keys = auth.StaticKeys(set)
 		v := newVerifier(t, c)
 		for _, token := range tokens {
-			_, _ = v.Verify(t.Context(), token)
+			_, _ = v.Verify(t.Context(), token, auth.Proof{})
 		}
 	})
 }

@@ -29,9 +29,10 @@ type KeySet struct {
 
 // publicKey is one usable key of a set.
 type publicKey struct {
-	id     string
-	alg    string // the only algorithm it may be used with; empty: any that fits
-	public crypto.PublicKey
+	id         string
+	thumbprint string // RFC 7638 with SHA-256, base64url: the same key, whatever its id
+	alg        string // the only algorithm it may be used with; empty: any that fits
+	public     crypto.PublicKey
 }
 
 // Len returns how many usable keys the set has; a nil set has none.
@@ -40,6 +41,16 @@ func (s *KeySet) Len() int {
 		return 0
 	}
 	return len(s.all)
+}
+
+// holds reports whether the key with this thumbprint is in the set.
+func (s *KeySet) holds(thumbprint string) bool {
+	for _, key := range s.all {
+		if key.thumbprint == thumbprint {
+			return true
+		}
+	}
+	return false
 }
 
 // Has reports whether the set has a usable key with this id.

@@ -129,6 +129,9 @@ func parseKey(entry []byte) (*publicKey, error) {
 	if key.public, err = publicOf(parsed); err != nil {
 		return nil, err
 	}
+	if key.thumbprint, err = thumbprint(key.public); err != nil {
+		return nil, err
+	}
 	if alg := parsed.Algorithm(); alg != nil && alg.String() != "" {
 		key.alg = alg.String()
 		if !fits(key.alg, key.public) {
@@ -136,6 +139,19 @@ func parseKey(entry []byte) (*publicKey, error) {
 		}
 	}
 	return key, nil
+}
+
+// thumbprint names a key by what it is (RFC 7638), however its JWK was written.
+func thumbprint(public crypto.PublicKey) (string, error) {
+	canonical, err := jwk.FromRaw(public)
+	if err != nil {
+		return "", errKeyJSON
+	}
+	sum, err := canonical.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", errKeyJSON
+	}
+	return base64url.EncodeToString(sum), nil
 }
 
 func forVerifying(ops jwk.KeyOperationList) bool {

@@ -57,7 +57,7 @@ func (r remote) login(t *testing.T, token string) (outcome auth.Outcome, took, r
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
 	defer cancel()
-	_, err := r.v.Verify(ctx, token)
+	_, err := r.v.Verify(ctx, token, auth.Proof{})
 	if refusal, ok := errors.AsType[*auth.Error](err); ok {
 		return refusal.Outcome, time.Since(begin), refusal.RetryAfter
 	}
@@ -531,7 +531,7 @@ func TestRemoteLoginGivesUp(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			_, err := r.v.Verify(ctx, r.Token(authtest.SignedBy(r.NewKey())))
+			_, err := r.v.Verify(ctx, r.Token(authtest.SignedBy(r.NewKey())), auth.Proof{})
 			done <- err
 		}()
 		time.Sleep(time.Second)

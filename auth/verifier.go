@@ -89,11 +89,12 @@ func (v *Verifier) SetIssuers(configs []IssuerConfig) error {
 }
 
 // Verify checks an access token, a compact JWS, and returns whom it speaks for.
+// A token that is bound to a client certificate needs the connection's proof.
 // The error is always an *Error. When the token's key is not known, Verify waits
 // for the issuer's next key set, at most until ctx ends; with a known key it
 // never waits.
-func (v *Verifier) Verify(ctx context.Context, raw string) (*Identity, error) {
-	identity, refusal := v.verify(ctx, raw)
+func (v *Verifier) Verify(ctx context.Context, raw string, proof Proof) (*Identity, error) {
+	identity, refusal := v.verify(ctx, raw, proof)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -101,7 +102,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Identity, error) {
 	return identity, nil
 }
 
-func (v *Verifier) verify(ctx context.Context, raw string) (*Identity, *Error) {
+func (v *Verifier) verify(ctx context.Context, raw string, proof Proof) (*Identity, *Error) {
 	t, refusal := parseToken(raw)
 	if refusal != nil {
 		return nil, refusal
@@ -111,7 +112,7 @@ func (v *Verifier) verify(ctx context.Context, raw string) (*Identity, *Error) {
 		refusal.KeyID = t.kid
 		return nil, refusal
 	}
-	identity, refusal := v.verifyFor(ctx, iss, t)
+	identity, refusal := v.verifyFor(ctx, iss, t, proof)
 	if refusal != nil {
 		refusal.IssuerName, refusal.KeyID = iss.Name, t.kid
 		return nil, refusal
@@ -139,7 +140,7 @@ func (v *Verifier) issuerOf(t *token) (*issuer, *Error) {
 var errNotConfigured = errors.New("not a configured issuer")
 
 // verifyFor is the order of checks: header, key, signature, claims.
-func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token) (*Identity, *Error) {
+func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token, proof Proof) (*Identity, *Error) {
 	if refusal := iss.checkHeader(t); refusal != nil {
 		return nil, refusal
 	}
@@ -154,7 +155,7 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token) (*Ident
 		// the token says of its scopes is not believed before it is
 		// verified, not even to its disadvantage: insufficient_scope is
 		// said of valid tokens only.
-		if _, refusal := iss.identify(t, v.now()); refusal != nil && refusal.Outcome != Scope {
+		if _, refusal := iss.identify(t, proof, v.now()); refusal != nil && refusal.Outcome != Scope {
 			return nil, refusal
 		}
 		keys, refusal = waitForKey(ctx, iss.Keys, t.kid)
@@ -168,12 +169,12 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token) (*Ident
 	if err := verifySignature(t.alg, t.signed, t.signature, key.public); err != nil {
 		return nil, refuse(Signature, "", err)
 	}
-	identity, refusal := iss.identify(t, v.now())
+	identity, refusal := iss.identify(t, proof, v.now())
 	if refusal != nil {
 		return nil, refusal
 	}
 	identity.own()
-	identity.KeyID = key.id
+	identity.KeyID, identity.Thumbprint = key.id, key.thumbprint
 	return identity, nil
 }
 

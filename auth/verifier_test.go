@@ -28,7 +28,7 @@ var (
 // exp", or "ok".
 func outcomeOf(t *testing.T, v *auth.Verifier, token string) string {
 	t.Helper()
-	identity, err := v.Verify(t.Context(), token)
+	identity, err := v.Verify(t.Context(), token, auth.Proof{})
 	if err == nil {
 		if identity == nil {
 			t.Fatal("neither an identity nor an error")
@@ -59,7 +59,7 @@ func TestVerifyIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		iss := authtest.New(t)
 		token := iss.Token(claim("scope", "b line:connect  a b"), claim("scp", []string{"c", "a"}), claim("jti", "t-1"))
-		got, err := iss.Verifier().Verify(t.Context(), token)
+		got, err := iss.Verifier().Verify(t.Context(), token, auth.Proof{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,8 @@ func TestVerifyIdentity(t *testing.T) {
 			IssuerName: "test", Issuer: "https://issuer.test", Subject: "device-1", ClientID: "device-client",
 			Scopes: []string{"a", "b", "c", "line:connect"}, TokenID: "t-1", KeyID: "test-1",
 			IssuedAt: now, Expires: now.Add(time.Hour), MaxLifetime: 24 * time.Hour,
-			Digest: sha256.Sum256([]byte(token)),
+			Thumbprint: thumbprint(t, iss.SigningKey()),
+			Digest:     sha256.Sum256([]byte(token)),
 		}
 		if !got.IssuedAt.Equal(want.IssuedAt) || !got.Expires.Equal(want.Expires) {
 			t.Errorf("issued at %v, expires %v", got.IssuedAt, got.Expires)
@@ -78,6 +79,15 @@ func TestVerifyIdentity(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", *got, want)
 		}
 	})
+}
+
+// thumbprint is RFC 7638 section 3 for an EC key: a digest of the required
+// members alone, in this order and spelling.
+func thumbprint(t *testing.T, key *mint.Key) string {
+	t.Helper()
+	jwk := key.JWK(nil)
+	sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":%q,"kty":"EC","x":%q,"y":%q}`, jwk["crv"], jwk["x"], jwk["y"]))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // Every way in which a token can be wrong, in the order of checks.
@@ -463,7 +473,7 @@ func TestVerifySeveralIssuers(t *testing.T) {
 
 func TestVerifyErrorNames(t *testing.T) {
 	iss := authtest.New(t)
-	_, err := iss.Verifier().Verify(t.Context(), iss.Token(claim("exp", 1)))
+	_, err := iss.Verifier().Verify(t.Context(), iss.Token(claim("exp", 1)), auth.Proof{})
 	refusal, ok := errors.AsType[*auth.Error](err)
 	if !ok || refusal.IssuerName != iss.Name || refusal.KeyID != iss.SigningKey().ID || refusal.Claim != "exp" {
 		t.Errorf("got %+v", refusal)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -45,8 +46,21 @@ func (s *Session) check(ctx context.Context, token string) (v verdict) {
 			v.panicked = true
 		}
 	}()
-	identity, err := s.srv.auth.Verify(ctx, token)
+	identity, err := s.srv.auth.Verify(ctx, token, s.proof())
 	return verdict{identity: identity, err: err}
+}
+
+// proof is what the connection proves of its client besides the token.
+func (s *Session) proof() auth.Proof {
+	secure, ok := s.nc.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return auth.Proof{}
+	}
+	chain := secure.ConnectionState().PeerCertificates
+	if len(chain) == 0 {
+		return auth.Proof{}
+	}
+	return auth.Proof{Certificate: chain[0].Raw}
 }
 
 func (s *Session) dropCheck() {
@@ -85,8 +99,8 @@ func (s *Session) enter(now moment) {
 	if s.authenticated != nil {
 		s.authenticated()
 	}
-	s.send() // the OK, when everybody knows, and before any pushed line
-	s.mu.Lock()
+	s.mu.Lock() // whoever has the OK can be pushed to, and no line comes before it
+	s.send()
 	s.orders.open = true
 	s.mu.Unlock()
 	identity := s.machine.identity

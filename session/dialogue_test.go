@@ -186,7 +186,7 @@ type castAuth struct {
 	judge chan struct{}
 }
 
-func (a castAuth) Verify(ctx context.Context, token string) (*auth.Identity, error) {
+func (a castAuth) Verify(ctx context.Context, token string, _ auth.Proof) (*auth.Identity, error) {
 	if strings.HasPrefix(token, "slow-") {
 		a.asked <- struct{}{}
 		select {

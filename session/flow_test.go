@@ -24,7 +24,7 @@ import (
 // anyToken lets everybody in, under the token's own name.
 type anyToken struct{}
 
-func (anyToken) Verify(_ context.Context, token string) (*auth.Identity, error) {
+func (anyToken) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identity, error) {
 	return &auth.Identity{IssuerName: "main", Issuer: "issuer", Subject: token, Expires: time.Now().Add(time.Hour)}, nil
 }
 
@@ -368,7 +368,7 @@ func TestAuthenticatorPanics(t *testing.T) {
 
 type panicky struct{}
 
-func (panicky) Verify(_ context.Context, token string) (*auth.Identity, error) {
+func (panicky) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identity, error) {
 	panic("with " + token)
 }
 

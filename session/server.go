@@ -21,7 +21,7 @@ import (
 // *auth.Error; any other error counts as a fault of the gateway. It must
 // return soon after ctx is done.
 type Authenticator interface {
-	Verify(ctx context.Context, token string) (*auth.Identity, error)
+	Verify(ctx context.Context, token string, proof auth.Proof) (*auth.Identity, error)
 }
 
 // Rules are the bounds of a session, as protocol.md tells them. A zero field

@@ -98,7 +98,7 @@ func (c *check) run(ctx context.Context, w io.Writer, token string) error {
 	if err != nil {
 		return err
 	}
-	identity, err := verifier.Verify(ctx, token)
+	identity, err := verifier.Verify(ctx, token, auth.Proof{})
 	if err != nil {
 		return errors.New("refused: " + strings.TrimPrefix(err.Error(), "auth: "))
 	}

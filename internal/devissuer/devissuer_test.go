@@ -125,6 +125,6 @@ func (s *testServer) verify(token string, now func() time.Time) error {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	_, err = verifier.Verify(s.t.Context(), token)
+	_, err = verifier.Verify(s.t.Context(), token, auth.Proof{})
 	return err
 }

@@ -25,7 +25,7 @@ func TestIssuers(t *testing.T) {
 		t.Run(product.Name, func(t *testing.T) {
 			v := verifierFor(t, blocks, product)
 			for _, sample := range product.Access {
-				identity, err := v.Verify(t.Context(), sample.Token)
+				identity, err := v.Verify(t.Context(), sample.Token, auth.Proof{})
 				if err != nil {
 					t.Errorf("%s: %v", sample.Name, err)
 				} else if identity.Subject == "" || identity.ClientID == "" {
@@ -33,7 +33,7 @@ func TestIssuers(t *testing.T) {
 				}
 			}
 			for _, sample := range product.Others {
-				_, err := v.Verify(t.Context(), sample.Token)
+				_, err := v.Verify(t.Context(), sample.Token, auth.Proof{})
 				refusal, ok := errors.AsType[*auth.Error](err)
 				if !ok {
 					t.Errorf("%s: accepted", sample.Name)
@@ -62,7 +62,7 @@ func TestIssuersApart(t *testing.T) {
 			if other == product {
 				continue
 			}
-			_, err := v.Verify(t.Context(), other.Access[0].Token)
+			_, err := v.Verify(t.Context(), other.Access[0].Token, auth.Proof{})
 			if refusal, ok := errors.AsType[*auth.Error](err); !ok || refusal.Outcome != auth.Issuer {
 				t.Errorf("%s under %s: %v", other.Name, product.Name, err)
 			}

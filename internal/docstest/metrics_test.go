@@ -92,11 +92,11 @@ func TestOutcomes(t *testing.T) {
 // refuser lets a client in, and refuses its renewals.
 type refuser struct{ outcome auth.Outcome }
 
-func (r refuser) Verify(ctx context.Context, token string) (*auth.Identity, error) {
+func (r refuser) Verify(ctx context.Context, token string, proof auth.Proof) (*auth.Identity, error) {
 	if token == "eyJh.refused.c2ln" {
 		return nil, &auth.Error{Outcome: r.outcome}
 	}
-	return cast{}.Verify(ctx, token)
+	return cast{}.Verify(ctx, token, proof)
 }
 
 // metric is what /metrics shows of one name.

@@ -138,7 +138,7 @@ func withoutChance(t *testing.T, line string) string {
 // cast knows the tokens of the document.
 type cast struct{}
 
-func (cast) Verify(_ context.Context, token string) (*auth.Identity, error) {
+func (cast) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identity, error) {
 	subject, life := "pump-7", time.Hour
 	switch token {
 	case "eyJh.first.c2ln", "eyJh.second.c2ln":

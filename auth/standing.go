@@ -6,7 +6,9 @@ import "time"
 // Its zero value is that of one that is.
 type Standing struct {
 	State State
-	// Grace is how long a Departing identity is served at least from now.
+	// Grace is how long a Departing identity is served at least from now. Of a
+	// Departed one it is the whole grace that it had: the ends of its sessions
+	// are spread over a part of that.
 	Grace time.Duration
 }
 

@@ -90,16 +90,17 @@ func (s *Session) judge(v verdict) {
 	if first {
 		s.enter(now)
 	}
+	s.review(now) // what changed since the check, nobody else told it
 }
 
 // enter makes an authenticated session known.
 func (s *Session) enter(now moment) {
-	s.since, s.entered = now.mono, true
-	s.srv.sessions.add(s)
+	s.since, s.entered = now, true
 	if s.authenticated != nil {
 		s.authenticated()
 	}
-	s.mu.Lock() // whoever has the OK can be pushed to, and no line comes before it
+	s.mu.Lock() // whoever has the OK, or finds the session, can push to it, and no line comes before the OK
+	s.srv.sessions.add(s)
 	s.send()
 	s.orders.open = true
 	s.mu.Unlock()
@@ -127,7 +128,7 @@ func (s *Session) leave() {
 		reason = wire.Panic
 	}
 	s.srv.log.Info("session closed", s.logID(), slog.String("reason", reason.String()),
-		slog.Duration("duration", s.srv.clock().mono-s.since))
+		slog.Duration("duration", s.srv.clock().mono-s.since.mono))
 	if s.srv.watcher != nil {
 		s.srv.watcher.Closed(s)
 	}

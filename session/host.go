@@ -58,5 +58,5 @@ func foreign(key, value string) slog.Attr {
 }
 
 func (s *Session) logRemote() slog.Attr {
-	return slog.String("remote", s.nc.RemoteAddr().String())
+	return slog.String("remote", s.Remote())
 }

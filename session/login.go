@@ -61,6 +61,9 @@ func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply
 	// The same token extends nothing, not even where max_lifetime cut it
 	// short, and is not asked to be renewed a second time.
 	if identity.Digest != m.identity.Digest {
+		if identity.Thumbprint != m.identity.Thumbprint {
+			m.standing = auth.Stands // another key, which nobody said had left
+		}
 		m.adopt(now, identity)
 	}
 	m.sayOK(now, r)

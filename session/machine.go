@@ -21,14 +21,17 @@ type machine struct {
 	ends     int64 // wall: when the session ends unless renewed
 	noticeAt int64 // wall: when to ask for a renewal
 	noticed  bool
+	renewed  bool       // renewedAt is set
+	standing auth.State // of the identity, as last reviewed
 
 	deadline  time.Duration // of every stage but open
 	idleSince time.Duration
 	renewedAt time.Duration // the last re-AUTH that was checked
-	renewed   bool
+	leavesAt  time.Duration // when a session whose key has departed ends
 	asked     time.Duration // when the AUTH that is being checked was complete
 
 	token      string    // that is being checked
+	reason     wire.Code // why it is over
 	end        wire.Code // why it ended
 	retryAfter int64     // seconds, told with the BYE
 	lines      [3]int    // complete lines by lineKind, taken by the driver
@@ -51,7 +54,7 @@ const (
 	checking              // the opening AUTH is being checked
 	open                  // serves lines
 	renewing              // a re-AUTH is being checked; the lines behind it wait
-	expired               // serves nothing; the BYE follows at the deadline
+	over                  // serves nothing; the BYE follows at the deadline
 	ended                 // the last line is written
 )
 
@@ -94,9 +97,9 @@ const (
 	timerSlack = 50 * time.Millisecond
 	// renewalInterval is the least time between two re-AUTHs.
 	renewalInterval = time.Second
-	// expirySpread is the time over which the BYEs of sessions that expire
+	// byeSpread is the time over which the BYEs of sessions that are over
 	// together are spread; protocol.md allows a second, writing included.
-	expirySpread = 700 * time.Millisecond
+	byeSpread = 700 * time.Millisecond
 )
 
 // start begins the life of a connection.
@@ -111,7 +114,7 @@ func (m *machine) need() need {
 		return needInput
 	case checking, renewing:
 		return needVerdict
-	case expired:
+	case over:
 		return needTime
 	}
 	return needNothing
@@ -232,11 +235,21 @@ func (m *machine) announce(retryAfter int64, r *Reply) {
 	}
 }
 
-// finish ends the connection for code, the first time it is called. A BYE is
-// written where code has one.
+// stop ends the serving at once. Nothing that comes later saves the session, or
+// gives it another reason to end.
+func (m *machine) stop(now moment, reason wire.Code) {
+	m.stage, m.token, m.reason = over, "", reason
+	m.deadline = now.mono + time.Duration(m.host.jitter(int64(byeSpread)))
+}
+
+// finish ends the connection for code, the first time it is called, or for the
+// reason that it is over. A BYE is written where the code has one.
 func (m *machine) finish(code wire.Code, retryAfter int64, r *Reply) {
-	if m.stage == ended {
+	switch m.stage {
+	case ended:
 		return
+	case over:
+		code, retryAfter = m.reason, 0
 	}
 	m.stage, m.token = ended, ""
 	m.end, m.retryAfter = code, retryAfter

@@ -3,14 +3,17 @@ package session
 import (
 	"time"
 
+	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/wire"
 )
 
 // orders is what others want of a session.
 type orders struct {
-	any        bool // there is an order, or a reason to look at the clock
-	deaf       bool // the session closes: reads are its own affair
-	open       bool // it may be pushed to
+	any        bool       // there is an order, or a reason to look at the clock
+	deaf       bool       // the session closes: reads are its own affair
+	open       bool       // it may be pushed to
+	review     bool       // its identity may stand otherwise than it was told
+	standing   auth.State // as it was told
 	end        wire.Code
 	retryAfter int64
 	announce   int64 // retry_after of NOTICE draining
@@ -69,10 +72,10 @@ func (s *Session) mute() {
 }
 
 // obey carries out what others ordered.
-func (s *Session) obey() {
+func (s *Session) obey(now moment) {
 	s.mu.Lock()
 	o := s.orders
-	s.orders.any, s.orders.announce = false, 0
+	s.orders.any, s.orders.review, s.orders.announce = false, false, 0
 	s.mu.Unlock()
 	if !o.any {
 		return
@@ -82,6 +85,9 @@ func (s *Session) obey() {
 	}
 	if o.announce > 0 {
 		s.machine.announce(o.announce, &s.reply)
+	}
+	if o.review {
+		s.review(now)
 	}
 	if o.end != 0 {
 		s.machine.finish(o.end, o.retryAfter, &s.reply)

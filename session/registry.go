@@ -22,6 +22,13 @@ func (r *registry) remove(s *Session) {
 	delete(r.byID, s.sessionID)
 }
 
+// get returns the session of this id, nil when there is none.
+func (r *registry) get(id string) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byID[id]
+}
+
 func (r *registry) len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

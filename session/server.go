@@ -65,6 +65,7 @@ type Config struct {
 // Server makes sessions and knows those that are authenticated.
 type Server struct {
 	auth     Authenticator
+	reviewer Reviewer // the authenticator, where it is one; else nil
 	backend  Backend
 	watcher  Watcher // the backend, where it is one; else nil
 	rules    atomic.Pointer[Rules]
@@ -96,6 +97,7 @@ func NewServer(cfg Config) (*Server, error) {
 	if srv.backend == nil {
 		srv.backend = Echo{}
 	}
+	srv.reviewer, _ = srv.auth.(Reviewer)
 	srv.watcher, _ = srv.backend.(Watcher)
 	if srv.metrics == nil {
 		srv.metrics = NewMetrics(nil, nil)
@@ -107,6 +109,12 @@ func NewServer(cfg Config) (*Server, error) {
 	srv.metrics.sessionsOpen = srv.sessions.len
 	return srv, nil
 }
+
+// Sessions returns the authenticated sessions of this moment, in no order.
+func (srv *Server) Sessions() []*Session { return srv.sessions.all() }
+
+// Session returns the authenticated session of this id, nil when there is none.
+func (srv *Server) Session(id string) *Session { return srv.sessions.get(id) }
 
 // SetRules replaces the rules for connections that come later.
 func (srv *Server) SetRules(r Rules) {

@@ -33,8 +33,8 @@ type Session struct {
 	// backend sees it.
 	sessionID string
 	identity  atomic.Pointer[auth.Identity]
-	ends      atomic.Int64  // machine.ends, for those who push
-	since     time.Duration // mono
+	ends      atomic.Int64 // machine.ends, for everybody else
+	since     moment
 
 	out  outbox
 	poke chan struct{} // wakes the serving goroutine where it does not read
@@ -49,6 +49,16 @@ func (s *Session) ID() string { return s.sessionID }
 // Identity returns whom the session was last authenticated as. Its issuer and
 // subject never change; a renewal can change everything else.
 func (s *Session) Identity() *auth.Identity { return s.identity.Load() }
+
+// Remote returns the client's address.
+func (s *Session) Remote() string { return s.nc.RemoteAddr().String() }
+
+// Opened returns when the session was authenticated, by the wall clock.
+func (s *Session) Opened() time.Time { return time.Unix(0, s.since.wall) }
+
+// Expires returns when the session ends unless it is renewed: when its token
+// expires, or its issuer's max_lifetime is over.
+func (s *Session) Expires() time.Time { return time.Unix(0, s.ends.Load()) }
 
 // Push sends a line to the client from any goroutine, without blocking. It
 // returns ErrText for a text that cannot be one line, ErrClosed when the
@@ -78,14 +88,14 @@ func (s *Session) Serve() wire.Code {
 	defer s.leave()
 	now := s.srv.clock()
 	for {
-		s.obey()
+		s.obey(now)
 		s.machine.tick(now, &s.reply)
 		if s.machine.need() != needVerdict {
 			s.dropCheck() // a verdict that came too late is void
 		}
 		now = s.serveInput(now)
 		batch := len(s.reply.buf) >= maxBatch // there may be more in s.in
-		if s.machine.stage == expired || s.machine.stage == ended {
+		if s.machine.stage == over || s.machine.stage == ended {
 			s.mute() // no pushed line may come behind the BYE
 		}
 		s.send()
@@ -113,7 +123,7 @@ func (s *Session) Serve() wire.Code {
 }
 
 // serveInput serves what was read, and returns the time, which may have gone
-// on meanwhile.
+// on meanwhile, and with it what others ordered.
 func (s *Session) serveInput(now moment) moment {
 	for len(s.in) > 0 {
 		taken, late := s.machine.input(now, s.in, &s.reply)
@@ -122,6 +132,7 @@ func (s *Session) serveInput(now moment) moment {
 			break
 		}
 		now = s.srv.clock()
+		s.obey(now)
 	}
 	return now
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -30,12 +31,18 @@ func (m *machine) tick(now moment, r *Reply) {
 			// 30 s that a timer made 29.999 are still 30.
 			r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(m.ends-now.wall+int64(timerSlack)))
 		}
-		if m.stage == open && now.mono-m.idleSince >= m.rules.IdleTimeout {
+		if m.stage != open { // who is being renewed is neither idle nor sent away
+			return
+		}
+		if m.standing == auth.Departed && now.mono >= m.leavesAt {
+			m.finish(wire.KeyRemoved, 0, r)
+		}
+		if now.mono-m.idleSince >= m.rules.IdleTimeout {
 			m.finish(wire.IdleTimeout, 0, r)
 		}
-	case expired:
+	case over:
 		if now.mono >= m.deadline {
-			m.finish(wire.TokenExpired, 0, r)
+			m.finish(m.reason, 0, r)
 		}
 	}
 }
@@ -49,21 +56,22 @@ func (m *machine) next(now moment) time.Duration {
 	if !m.noticed {
 		next = min(next, now.until(m.noticeAt))
 	}
-	if m.stage == open {
-		return min(next, m.idleSince+m.rules.IdleTimeout)
+	if m.stage == renewing {
+		return min(next, m.deadline)
 	}
-	return min(next, m.deadline)
+	if m.standing == auth.Departed {
+		next = min(next, m.leavesAt)
+	}
+	return min(next, m.idleSince+m.rules.IdleTimeout)
 }
 
 // expire stops serving when the session's time has come, and tells whether it
-// has. Nothing that comes later saves the session.
+// is over, for that reason or another.
 func (m *machine) expire(now moment) bool {
-	if m.stage != open && m.stage != renewing || now.wall < m.ends {
-		return m.stage == expired
+	if (m.stage == open || m.stage == renewing) && now.wall >= m.ends {
+		m.stop(now, wire.TokenExpired)
 	}
-	m.stage, m.token = expired, ""
-	m.deadline = now.mono + time.Duration(m.host.jitter(int64(expirySpread)))
-	return true
+	return m.stage == over
 }
 
 // paused tells that the gateway did not read for d, in which idle time stands

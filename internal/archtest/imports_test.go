@@ -26,6 +26,7 @@ var rooms = map[string][]string{
 	"client":  {"wire"},
 
 	"auth/authtest":      {"auth", "internal/mint"},
+	"internal/admin":     {"auth", "wire", "internal/oplog"},
 	"internal/certtest":  {},
 	"internal/mint":      {},
 	"internal/oplog":     {},

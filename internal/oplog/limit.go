@@ -75,7 +75,7 @@ func (l *limiter) WithGroup(name string) slog.Handler {
 }
 
 func (l *limiter) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level < slog.LevelWarn {
+	if r.Level < slog.LevelWarn || r.Level == LevelAudit {
 		return l.next.Handle(ctx, r)
 	}
 	k := l.kind

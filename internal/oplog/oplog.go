@@ -29,6 +29,8 @@ const (
 // second is over, with the number of the others as suppressed; so none is held
 // for longer than a second, and only the end of the process loses any.
 //
+// Records of LevelAudit are always written, each of them.
+//
 // Texts, errors among them, are cut at 1 KiB, and a stack at 8 KiB. What a client chose goes through
 // Foreign first. Durations are written as the configuration writes them: 1.5s.
 func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error) {
@@ -42,8 +44,15 @@ func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error)
 	return nil, fmt.Errorf("oplog: no format %q", format)
 }
 
+// LevelAudit is the level of what an operator did. It is above every level that
+// can be configured, so that nothing hides it, and is written AUDIT.
+const LevelAudit slog.Level = 12
+
 // bound cuts what is or becomes a text, and makes a duration one. It sees message and attributes alike.
 func bound(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Any() == LevelAudit {
+		a.Value = slog.StringValue("AUDIT")
+	}
 	limit := maxText
 	if a.Key == "stack" {
 		limit = maxStack

@@ -189,6 +189,26 @@ func TestQuietKindsAreForgotten(t *testing.T) {
 	})
 }
 
+// What an operator did is written whatever the level, and as often as it was
+// done.
+func TestAudit(t *testing.T) {
+	for format, want := range map[string]string{"json": `"level":"AUDIT","msg":"done"`, "text": "level=AUDIT msg=done"} {
+		var out bytes.Buffer
+		level := new(slog.LevelVar)
+		level.Set(slog.LevelError)
+		log, err := New(&out, level, format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			log.LogAttrs(t.Context(), LevelAudit, "done")
+		}
+		if n := strings.Count(out.String(), want); n != 10 {
+			t.Errorf("%s: written %d times of 10:\n%s", format, n, &out)
+		}
+	}
+}
+
 func TestTextsAreBounded(t *testing.T) {
 	long := strings.Repeat("é", maxText)
 	var out bytes.Buffer

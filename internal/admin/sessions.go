@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/wire"
+)
+
+// Sessions are those that are open.
+type Sessions interface {
+	// Sessions returns all of them, in no order.
+	Sessions() []Session
+	// Session returns the one with this id.
+	Session(id string) (Session, bool)
+}
+
+// Session is a device that is connected.
+type Session interface {
+	ID() string
+	Identity() *auth.Identity
+	Remote() string     // the client's address
+	Opened() time.Time  // when it was authenticated
+	Expires() time.Time // when it ends unless renewed
+	End(code wire.Code, retryAfter time.Duration)
+}
+
+// sessionItem is a session as operators see it.
+type sessionItem struct {
+	Session  string    `json:"session"`
+	Issuer   string    `json:"issuer"` // its configured name
+	Subject  string    `json:"subject"`
+	ClientID string    `json:"client_id"`
+	Scopes   []string  `json:"scopes"`
+	KeyID    string    `json:"key_id"`
+	TokenID  string    `json:"token_id"`
+	Remote   string    `json:"remote"`
+	Opened   time.Time `json:"opened_at"`
+	Expires  time.Time `json:"expires_at"`
+}
+
+// listSessions answers with the sessions that fit the filters, ordered by id.
+func (a *API) listSessions(r *request) (answer, error) {
+	params, err := query(r.Request, "issuer", "subject", "client_id", "key_id", "token_id", "limit", "after")
+	if err != nil {
+		return answer{}, err
+	}
+	most, err := limit(params)
+	if err != nil {
+		return answer{}, err
+	}
+	var found []Session
+	for _, s := range a.Sessions.Sessions() {
+		if s.ID() > params.Get("after") && fits(s.Identity(), params) {
+			found = append(found, s)
+		}
+	}
+	slices.SortFunc(found, func(a, b Session) int { return cmp.Compare(a.ID(), b.ID()) })
+	var items []sessionItem
+	for _, s := range found[:min(len(found), most+1)] {
+		items = append(items, describe(s))
+	}
+	return answer{status: http.StatusOK, body: page(items, most, func(i sessionItem) string { return i.Session })}, nil
+}
+
+// fits compares an identity with the filters.
+func fits(identity *auth.Identity, filters url.Values) bool {
+	is := func(name string, values ...string) bool {
+		return !filters.Has(name) || slices.Contains(values, filters.Get(name))
+	}
+	return is("issuer", identity.IssuerName) && is("subject", identity.Subject) && is("client_id", identity.ClientID) &&
+		is("key_id", identity.KeyID, identity.Thumbprint) && is("token_id", identity.TokenID)
+}
+
+func describe(s Session) sessionItem {
+	identity := s.Identity()
+	item := sessionItem{
+		Session: s.ID(), Issuer: identity.IssuerName, Subject: identity.Subject, ClientID: identity.ClientID,
+		Scopes: identity.Scopes, KeyID: cmp.Or(identity.KeyID, identity.Thumbprint), TokenID: identity.TokenID,
+		Remote: s.Remote(), Opened: s.Opened().UTC(), Expires: s.Expires().UTC(),
+	}
+	if item.Scopes == nil {
+		item.Scopes = []string{}
+	}
+	return item
+}
+
+// endSession closes a session. Its token stays good.
+func (a *API) endSession(r *request) (answer, error) {
+	if _, err := query(r.Request); err != nil {
+		return answer{}, err
+	}
+	id := r.PathValue("id")
+	s, found := a.Sessions.Session(id)
+	if !found {
+		a.audit(r, "end session", "not found", foreign("session", id))
+		return answer{}, notFound("no such session")
+	}
+	s.End(wire.TokenRevoked, 0)
+	identity := s.Identity()
+	a.audit(r, "end session", "done", foreign("session", id), slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject))
+	return answer{status: http.StatusNoContent}, nil
+}

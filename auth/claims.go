@@ -29,7 +29,7 @@ func (iss *issuer) identify(t *token, proof Proof, now time.Time) (*Identity, *E
 	if refusal := iss.readNames(t, id); refusal != nil {
 		return nil, refusal
 	}
-	if refusal := iss.checkScopes(t, id); refusal != nil {
+	if refusal := iss.readScopes(t, id); refusal != nil {
 		return nil, refusal
 	}
 	return id, nil
@@ -177,9 +177,8 @@ func (t *token) name(claim string) (value string, found bool, refusal *Error) {
 
 var errEmptyName = errors.New("an empty string")
 
-// checkScopes gathers the scopes (RFC 6749 section 3.3) and looks for those
-// required. It comes last: insufficient_scope is said of valid tokens only.
-func (iss *issuer) checkScopes(t *token, id *Identity) *Error {
+// readScopes gathers the scopes (RFC 6749 section 3.3).
+func (iss *issuer) readScopes(t *token, id *Identity) *Error {
 	for _, claim := range iss.ScopeClaims {
 		values, single, err := t.claims.list(claim)
 		if err != nil {
@@ -203,6 +202,11 @@ func (iss *issuer) checkScopes(t *token, id *Identity) *Error {
 	}
 	slices.Sort(id.Scopes)
 	id.Scopes = slices.Clip(slices.Compact(id.Scopes))
+	return nil
+}
+
+// checkScopes looks for the scopes that are required.
+func (iss *issuer) checkScopes(id *Identity) *Error {
 	for _, scope := range iss.RequiredScopes {
 		if !slices.Contains(id.Scopes, scope) {
 			return refuse(Scope, iss.ScopeClaims[0], fmt.Errorf("%q is missing", scope))

@@ -11,7 +11,8 @@ import (
 
 // Config configures a Verifier.
 type Config struct {
-	Issuers []IssuerConfig
+	Issuers     []IssuerConfig
+	Revocations *Revocations // looked at by every Verify; nil: none
 	// Now is the wall clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -49,14 +50,15 @@ type IssuerConfig struct {
 // Verifier checks tokens of its configured issuers. It is safe for concurrent
 // use.
 type Verifier struct {
-	now     func() time.Time
-	issuers atomic.Pointer[map[string]*issuer] // by iss
+	now         func() time.Time
+	revocations *Revocations
+	issuers     atomic.Pointer[map[string]*issuer] // by iss
 }
 
 // NewVerifier returns a verifier, or an error that names the issuer and the
 // field at fault.
 func NewVerifier(c Config) (*Verifier, error) {
-	v := &Verifier{now: c.Now}
+	v := &Verifier{now: c.Now, revocations: c.Revocations}
 	if v.now == nil {
 		v.now = time.Now
 	}
@@ -98,7 +100,6 @@ func (v *Verifier) Verify(ctx context.Context, raw string, proof Proof) (*Identi
 	if refusal != nil {
 		return nil, refusal
 	}
-	identity.Digest = sha256.Sum256([]byte(raw))
 	return identity, nil
 }
 
@@ -113,6 +114,10 @@ func (v *Verifier) verify(ctx context.Context, raw string, proof Proof) (*Identi
 		return nil, refusal
 	}
 	identity, refusal := v.verifyFor(ctx, iss, t, proof)
+	if refusal == nil {
+		identity.Digest = sha256.Sum256([]byte(raw))
+		refusal = v.permit(iss, identity)
+	}
 	if refusal != nil {
 		refusal.IssuerName, refusal.KeyID = iss.Name, t.kid
 		return nil, refusal
@@ -151,11 +156,8 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token, proof P
 	key, refusal := keys.find(t.kid, t.alg)
 	if refusal != nil && refusal.Outcome == UnknownKey && (t.kid != "" || keys == nil) {
 		// What no key could save does not get to wait, or to cause a
-		// fetch; what passes here is checked again after the wait. What
-		// the token says of its scopes is not believed before it is
-		// verified, not even to its disadvantage: insufficient_scope is
-		// said of valid tokens only.
-		if _, refusal := iss.identify(t, proof, v.now()); refusal != nil && refusal.Outcome != Scope {
+		// fetch; what passes here is checked again after the wait.
+		if _, refusal := iss.identify(t, proof, v.now()); refusal != nil {
 			return nil, refusal
 		}
 		keys, refusal = waitForKey(ctx, iss.Keys, t.kid)
@@ -176,6 +178,17 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token, proof P
 	identity.own()
 	identity.KeyID, identity.Thumbprint = key.id, key.thumbprint
 	return identity, nil
+}
+
+// permit comes last, when the token is known to be the issuer's: whether it was
+// revoked, and whether it has the scopes required. In this order, since
+// insufficient_scope is said of valid tokens only, and what one that is not
+// verified says of its scopes is not believed, not even to its disadvantage.
+func (v *Verifier) permit(iss *issuer, id *Identity) *Error {
+	if what := v.revocations.find(id, v.now()); what != nil {
+		return refuse(Revoked, "", what)
+	}
+	return iss.checkScopes(id)
 }
 
 func waitForKey(ctx context.Context, source KeySource, kid string) (*KeySet, *Error) {

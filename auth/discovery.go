@@ -79,11 +79,17 @@ func (f *fetcher) parseMetadata(doc []byte) (string, error) {
 	if err != nil || jwksURI == "" {
 		return "", errNoJWKSURI
 	}
+	return jwksURI, f.checkFound(jwksURI)
+}
+
+// checkFound tells whether keys may be asked for at an address that discovery
+// found.
+func (f *fetcher) checkFound(jwksURI string) error {
 	if err := f.checkURL(jwksURI); err != nil {
-		return "", fmt.Errorf("jwks_uri: %w", err)
+		return fmt.Errorf("jwks_uri: %w", err)
 	}
 	if !f.insecure && isHTTPS(f.issuer) && !isHTTPS(jwksURI) {
-		return "", errDowngrade
+		return errDowngrade
 	}
-	return jwksURI, nil
+	return nil
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -65,7 +64,7 @@ func (e *fetchError) Unwrap() error { return e.cause }
 type fetchedSet struct {
 	keys    *KeySet
 	skipped []error // why keys were left out
-	digest  [sha256.Size]byte
+	doc     []byte
 	header  http.Header
 	host    string
 	// lost is why the address could not be found again; nil when it was, or
@@ -169,7 +168,7 @@ func (f *fetcher) getKeys(ctx context.Context, address string) (*fetchedSet, *fe
 	if failure != nil {
 		return nil, failure
 	}
-	set := &fetchedSet{header: header, host: hostOf(address), digest: sha256.Sum256(doc)}
+	set := &fetchedSet{header: header, host: hostOf(address), doc: doc}
 	var err error
 	set.keys, set.skipped, err = ParseKeySet(doc)
 	switch {

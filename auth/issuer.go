@@ -92,6 +92,9 @@ func (iss *issuer) check() error {
 	if iss.MaxLifetime < 0 {
 		return errors.New("max_lifetime: must not be negative")
 	}
+	if iss.RemovalGrace < 0 {
+		return errors.New("jwks.removal_grace: must not be negative")
+	}
 	if iss.Keys == nil {
 		return errors.New("no key source")
 	}

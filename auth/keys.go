@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"slices"
 )
 
 // KeySource is where an issuer's keys come from: a Remote, or StaticKeys.
@@ -18,6 +19,11 @@ type KeySource interface {
 	// after the call lacks kid, otherwise KeysUnavailable with the time
 	// after which it makes sense to come again.
 	WaitForKey(ctx context.Context, kid string) (*KeySet, error)
+	// Standing says whether the key of a token that was verified before, by
+	// its RFC 7638 thumbprint, still is one of the issuer's: that it Stands, is
+	// Departing, or Departed. It never waits, and an issuer that cannot be
+	// asked changes nothing.
+	Standing(thumbprint string) Standing
 }
 
 // KeySet is the public keys of one issuer, those that can be used. It is
@@ -43,14 +49,10 @@ func (s *KeySet) Len() int {
 	return len(s.all)
 }
 
-// holds reports whether the key with this thumbprint is in the set.
-func (s *KeySet) holds(thumbprint string) bool {
-	for _, key := range s.all {
-		if key.thumbprint == thumbprint {
-			return true
-		}
-	}
-	return false
+// Holds reports whether the set has a usable key with this thumbprint (RFC 7638
+// with SHA-256, base64url), whatever its id.
+func (s *KeySet) Holds(thumbprint string) bool {
+	return s != nil && slices.ContainsFunc(s.all, func(k *publicKey) bool { return k.thumbprint == thumbprint })
 }
 
 // Has reports whether the set has a usable key with this id.
@@ -125,4 +127,12 @@ func (s staticKeys) WaitForKey(_ context.Context, kid string) (*KeySet, error) {
 		return s.set, nil
 	}
 	return nil, refuse(UnknownKey, "kid", errNoKey)
+}
+
+// Standing has no grace: that these keys replaced others was no fetch's mistake.
+func (s staticKeys) Standing(thumbprint string) Standing {
+	if s.set.Holds(thumbprint) {
+		return Standing{}
+	}
+	return Standing{State: Departed}
 }

@@ -24,6 +24,9 @@ type RemoteConfig struct {
 	Cooldown        time.Duration // the least time between two fetches caused by an unknown kid; default 3 s
 	MaxStale        time.Duration // how long the last good set serves while fetches fail; default 24 h
 	Timeout         time.Duration // for one fetch, discovery included; default 5 s
+	// RemovalGrace is how long sessions are served whose key left the set; 0:
+	// until a second fetch has confirmed that. The default is 0.
+	RemovalGrace time.Duration
 
 	CAFile       string // PEM roots to trust instead of the system's
 	InsecureHTTP bool   // http:// is allowed beyond loopback
@@ -34,6 +37,15 @@ type RemoteConfig struct {
 	Transport http.RoundTripper // nil: one of its own, with CAFile and the environment's proxy
 	Metrics   *Metrics          // nil: none
 	Log       *slog.Logger      // nil: none
+
+	// Changed is called when Standing may have changed: keys left, came back,
+	// or a departure became final. Save is called with each good set. Run
+	// makes the calls, each kind on a goroutine of its own, without a lock
+	// and one at a time, and fetches on meanwhile: while a call takes its
+	// time, further ones become one, of Save that with the latest set. Run
+	// returns when they have. Both may be nil.
+	Changed func()
+	Save    func(Snapshot)
 }
 
 // Remote is an issuer's key set, fetched over HTTP by Run and published for
@@ -44,21 +56,24 @@ type RemoteConfig struct {
 // not within 30 s; no-cache and no-store do not, since some issuers send them
 // with every key set and none wants to be asked all the time.
 type Remote struct {
-	cfg     RemoteConfig // static
-	fetcher *fetcher     // used by Run alone
-	wake    chan struct{}
+	cfg     RemoteConfig  // static
+	fetcher *fetcher      // used by Run alone
+	wake    chan struct{} // a login began to wait
+	fetched chan struct{} // a good set came
+	unsaved chan Snapshot // the latest that Save did not begin with
 
-	current atomic.Pointer[publishedSet]
+	current atomic.Pointer[publishedSet] // stored with mu held
 
-	mu       sync.Mutex // guards what follows
-	waiters  []*waiter
-	fetches  uint64    // started so far
-	fetching bool      // one is under way
-	earliest time.Time // when an unknown kid may cause the next fetch
-	refresh  time.Time // when the next fetch is due without one
-	failures int       // in a row
-	lastErr  error     // of the last fetch
-	stopped  bool
+	mu         sync.Mutex // guards what follows
+	departures departures
+	waiters    []*waiter
+	fetches    uint64    // started so far
+	fetching   bool      // one is under way
+	earliest   time.Time // when an unknown kid may cause the next fetch
+	refresh    time.Time // when the next fetch is due without one
+	failures   int       // in a row
+	lastErr    error     // of the last fetch
+	stopped    bool
 }
 
 // publishedSet is a good set and when it was last fetched.
@@ -66,6 +81,7 @@ type publishedSet struct {
 	keys   *KeySet
 	digest [sha256.Size]byte // of the document, to notice that nothing changed
 	at     time.Time         // with its monotonic reading
+	found  string            // where discovery found it; empty: there was none
 }
 
 // NewRemote returns a source without keys; Run fetches them. Its error names
@@ -88,19 +104,10 @@ func NewRemote(c RemoteConfig) (*Remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: issuer %q: %w", c.Name, err)
 	}
-	return &Remote{cfg: c, fetcher: fetcher, wake: make(chan struct{}, 1)}, nil
-}
-
-// Adopt takes over the keys that old has, with the time of their fetch, so that
-// a Remote configured otherwise for the same keys need not begin without any.
-// Call it before Run.
-func (r *Remote) Adopt(old *Remote) {
-	p := old.current.Load()
-	if p == nil {
-		return
-	}
-	r.current.Store(p)
-	r.cfg.Metrics.published(r.cfg.Name, r.Current().Len(), p.at)
+	return &Remote{
+		cfg: c, fetcher: fetcher, departures: newDepartures(c.RemovalGrace, c.Cooldown),
+		wake: make(chan struct{}, 1), fetched: make(chan struct{}, 1), unsaved: make(chan Snapshot, 1),
+	}, nil
 }
 
 func (c *RemoteConfig) check() error {
@@ -111,6 +118,8 @@ func (c *RemoteConfig) check() error {
 		return errors.New("jwks.cooldown: must not be negative")
 	case c.Timeout < 0:
 		return errors.New("jwks.timeout: must not be negative")
+	case c.RemovalGrace < 0:
+		return errors.New("jwks.removal_grace: must not be negative")
 	case c.RefreshInterval < c.Cooldown:
 		return errors.New("jwks.refresh_interval: must not be shorter than jwks.cooldown")
 	case c.MaxStale <= c.RefreshInterval:
@@ -123,6 +132,11 @@ func (c *RemoteConfig) check() error {
 // It is the only goroutine that fetches, and may be called once. When it
 // returns, logins that wait are told to come again.
 func (r *Remote) Run(ctx context.Context) {
+	var aside sync.WaitGroup
+	defer aside.Wait()
+	aside.Go(func() { r.announce(ctx) })
+	aside.Go(r.save) // nothing, unless there is a Save
+	defer close(r.unsaved)
 	defer r.stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -203,23 +217,32 @@ func (r *Remote) renew(ctx context.Context) {
 func (r *Remote) succeeded(f *fetchedSet) {
 	now := time.Now()
 	old := r.current.Load()
-	next := &publishedSet{keys: f.keys, digest: f.digest, at: now}
-	changed := old == nil || old.digest != f.digest
+	next := &publishedSet{keys: f.keys, digest: sha256.Sum256(f.doc), at: now, found: r.fetcher.found}
+	changed := old == nil || old.digest != next.digest
 	if !changed {
 		next.keys = old.keys
 	}
-	r.current.Store(next)
 
 	r.mu.Lock()
+	r.current.Store(next)
+	left, back := r.departures.observe(next.keys, now)
 	recovered := r.failures > 0
 	r.failures, r.lastErr = 0, nil
-	r.refresh = now.Add(freshFor(f.header, r.cfg.RefreshInterval))
+	r.refresh = r.due(now.Add(freshFor(f.header, r.cfg.RefreshInterval)))
 	r.answer(next.keys, nil)
 	r.mu.Unlock()
 
+	signal(r.fetched)
+	r.offer(next, f.doc)
 	r.cfg.Metrics.fetched(r.cfg.Name, next.keys.Len(), now)
 	if changed || recovered {
 		r.cfg.Log.Info("keys fetched", "issuer", r.cfg.Name, "host", f.host, "keys", next.keys.Len(), "skipped", len(f.skipped))
+	}
+	if len(left) > 0 {
+		r.cfg.Log.Info("keys left the set", "issuer", r.cfg.Name, "kids", kids(left))
+	}
+	if len(back) > 0 {
+		r.cfg.Log.Info("keys came back", "issuer", r.cfg.Name, "kids", kids(back))
 	}
 	if f.lost != nil {
 		r.cfg.Log.Warn("discovery failed, the address of the keys found before is used", "issuer", r.cfg.Name, "error", f.lost)
@@ -231,7 +254,20 @@ func (r *Remote) succeeded(f *fetchedSet) {
 	}
 }
 
-// maxLeftOut is how many keys of a set the log names at most that were left out.
+// due is when to fetch next if the latest set is good until fresh: sooner when a
+// departure is to be confirmed, though not within the cool-down. mu is held.
+func (r *Remote) due(fresh time.Time) time.Time {
+	confirming := r.departures.nextConfirming()
+	switch {
+	case confirming.IsZero():
+		return fresh
+	case confirming.Before(r.earliest):
+		return earlier(r.earliest, fresh)
+	}
+	return earlier(confirming, fresh)
+}
+
+// maxLeftOut is how many keys of a set the log names at most.
 const maxLeftOut = 20
 
 func (r *Remote) failed(err *fetchError) {
@@ -292,5 +328,13 @@ func randomUpTo(d time.Duration) time.Duration {
 func setDefault(d *time.Duration, standard time.Duration) {
 	if *d == 0 {
 		*d = standard
+	}
+}
+
+// signal leaves word for a goroutine that will look, if it was not left before.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,9 +13,13 @@ import (
 // Config configures a Verifier.
 type Config struct {
 	Issuers     []IssuerConfig
-	Revocations *Revocations // looked at by every Verify; nil: none
-	// Now is the wall clock; nil: time.Now.
+	Revocations *Revocations // looked at by every Verify and Standing; nil: none
+	// Now is the wall clock, for the times in tokens; nil: time.Now.
 	Now func() time.Time
+	// Changed is called, on a goroutine of its own, when the grace of issuers
+	// is over that SetIssuers removed, and with it the Standing of what they
+	// issued; nil: nobody is told.
+	Changed func()
 }
 
 // IssuerConfig says which tokens of one issuer are accepted. The zero value of
@@ -44,24 +49,37 @@ type IssuerConfig struct {
 	Leeway      time.Duration // how far nbf and iat may be ahead, 0 to 60 s; exp has none
 	MaxLifetime time.Duration // how long one AUTH carries a session at most; default 24 h
 
-	Keys KeySource // required
+	// RemovalGrace is how long sessions are served after the issuer was removed;
+	// 0: no longer. What happens when a key is removed is up to Keys.
+	RemovalGrace time.Duration
+	Keys         KeySource // required
 }
 
 // Verifier checks tokens of its configured issuers. It is safe for concurrent
 // use.
 type Verifier struct {
 	now         func() time.Time
+	changed     func()
 	revocations *Revocations
-	issuers     atomic.Pointer[map[string]*issuer] // by iss
+
+	mu    sync.Mutex // one SetIssuers at a time
+	trust atomic.Pointer[trust]
+}
+
+// trust is immutable.
+type trust struct {
+	issuers map[string]*issuer // by iss
+	removed map[string]removal
 }
 
 // NewVerifier returns a verifier, or an error that names the issuer and the
 // field at fault.
 func NewVerifier(c Config) (*Verifier, error) {
-	v := &Verifier{now: c.Now, revocations: c.Revocations}
+	v := &Verifier{now: c.Now, changed: c.Changed, revocations: c.Revocations}
 	if v.now == nil {
 		v.now = time.Now
 	}
+	v.trust.Store(new(trust))
 	if err := v.SetIssuers(c.Issuers); err != nil {
 		return nil, err
 	}
@@ -69,7 +87,8 @@ func NewVerifier(c Config) (*Verifier, error) {
 }
 
 // SetIssuers replaces all issuers at once; after an error nothing has changed.
-// A Verify that is under way ends with the issuers that it began with.
+// A Verify that is under way ends with the issuers that it began with. Standing
+// may be another afterwards.
 func (v *Verifier) SetIssuers(configs []IssuerConfig) error {
 	if len(configs) == 0 {
 		return errors.New("auth: no issuers")
@@ -86,8 +105,21 @@ func (v *Verifier) SetIssuers(configs []IssuerConfig) error {
 		}
 		byIss[c.Issuer], names[c.Name] = iss, true
 	}
-	v.issuers.Store(&byIss)
+	v.replace(byIss)
 	return nil
+}
+
+func (v *Verifier) replace(issuers map[string]*issuer) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	old, now := v.trust.Load(), time.Now()
+	removed := old.removals(issuers, now)
+	v.trust.Store(&trust{issuers, removed})
+	for _, r := range removed {
+		if r.at.Equal(now) && r.grace > 0 && v.changed != nil {
+			time.AfterFunc(r.grace, v.changed)
+		}
+	}
 }
 
 // Verify checks an access token, a compact JWS, and returns whom it speaks for.
@@ -135,7 +167,7 @@ func (v *Verifier) issuerOf(t *token) (*issuer, *Error) {
 	if err != nil {
 		return nil, refuse(Issuer, "iss", err)
 	}
-	iss := (*v.issuers.Load())[name]
+	iss := v.trust.Load().issuers[name]
 	if iss == nil {
 		return nil, refuse(Issuer, "iss", errNotConfigured)
 	}

@@ -72,10 +72,7 @@ func (r *Remote) join(ctx context.Context, kid string) (*waiter, error) {
 		return nil, r.unavailableLocked(errNoFetchYet)
 	}
 	r.waiters = append(r.waiters, w)
-	select {
-	case r.wake <- struct{}{}:
-	default: // Run was told already, and has yet to look
-	}
+	signal(r.wake)
 	return w, nil
 }
 

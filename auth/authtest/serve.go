@@ -154,6 +154,10 @@ func (p published) WaitForKey(ctx context.Context, kid string) (*auth.KeySet, er
 	return auth.StaticKeys(set).WaitForKey(ctx, kid)
 }
 
+func (p published) Standing(thumbprint string) auth.Standing {
+	return auth.StaticKeys(p.Current()).Standing(thumbprint)
+}
+
 // RoundTrip answers a request without a network, so that an auth.Remote with
 // this transport works inside a testing/synctest bubble.
 func (iss *Issuer) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -162,15 +162,13 @@ func (is *issuers) use(sources []*source) error {
 	return nil
 }
 
-// adopt gives sources that are fetched otherwise than before the keys that are
-// there, so that a reload while the issuer is away refuses nobody. Keys that may
-// have come over http do not go where that is no longer allowed. mu is held.
+// adopt lets sources that are fetched otherwise than before go on where those
+// were. mu is held.
 func (is *issuers) adopt(sources []*source) {
 	for _, s := range sources {
 		for _, old := range is.sources {
-			if s.keys != old.keys && s.cfg.Issuer == old.cfg.Issuer && s.cfg.JWKSURI == old.cfg.JWKSURI &&
-				(s.cfg.InsecureHTTP || !old.cfg.InsecureHTTP) {
-				s.keys.Adopt(old.keys.Remote)
+			if s.keys != old.keys {
+				s.keys.Adopt(old.keys.Remote) // which looks whether it is the same issuer
 			}
 		}
 	}

@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"internal/oplog":     {},
 	"internal/ops":       {},
 	"internal/config":    {},
+	"internal/state":     {"auth"},
 	"internal/steady":    {},
 	"internal/devissuer": {"internal/mint"},
 	"internal/app":       {"auth", "gateway", "session", "wire", "internal/config", "internal/oplog", "internal/ops"},

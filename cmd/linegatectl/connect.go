@@ -139,18 +139,27 @@ func (f *connectFlags) tlsConfig(address string) (*tls.Config, error) {
 	case f.plaintext, loopback && !f.tls && f.caFile == "" && f.serverName == "":
 		return nil, nil
 	}
-	config := &tls.Config{ServerName: cmp.Or(f.serverName, host), MinVersion: tls.VersionTLS12}
-	if f.caFile != "" {
-		pem, err := os.ReadFile(f.caFile)
-		if err != nil {
-			return nil, failed(fmt.Errorf("--ca-file: %w", err))
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, failed(fmt.Errorf("--ca-file: %s has no PEM certificate", f.caFile))
-		}
+	roots, err := authorities(f.caFile)
+	if err != nil {
+		return nil, err
 	}
-	return config, nil
+	return &tls.Config{RootCAs: roots, ServerName: cmp.Or(f.serverName, host), MinVersion: tls.VersionTLS12}, nil
+}
+
+// authorities reads a --ca-file; nil, for the system's, without one.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, failed(fmt.Errorf("--ca-file: %w", err))
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, failed(fmt.Errorf("--ca-file: %s has no PEM certificate", file))
+	}
+	return roots, nil
 }
 
 // tokens returns the token source; one that reads standard input takes its

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +38,7 @@ it until it expires. Its signature is never shown.`,
 			if err != nil {
 				return err
 			}
-			token, err := f.read(cmd.Context(), c)
+			token, err := readToken(cmd.Context(), c, "token-file", f.tokenFile)
 			if err != nil {
 				return failed(err)
 			}
@@ -51,39 +48,6 @@ it until it expires. Its signature is never shown.`,
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "-", "`file` whose first line is the token; - is standard input")
 	f.check.add(cmd)
 	return cmd
-}
-
-// read reads the token. Reading standard input cannot be interrupted, so ctx
-// only ends the wait for it.
-func (f *inspectFlags) read(ctx context.Context, c *console) (string, error) {
-	from, r := "standard input", c.stdin
-	if f.tokenFile != "-" {
-		file, err := os.Open(f.tokenFile)
-		if err != nil {
-			return "", fmt.Errorf("--token-file: %w", err)
-		}
-		defer file.Close()
-		from, r = f.tokenFile, file
-	}
-	type line struct {
-		text string
-		err  error
-	}
-	done := make(chan line, 1)
-	go func() {
-		text, err := firstLine(r)
-		done <- line{text, err}
-	}()
-	select {
-	case l := <-done:
-		if l.err != nil {
-			return "", fmt.Errorf("%s: %w", from, l.err)
-		}
-		// Somebody who pastes an AUTH line means the token.
-		return strings.TrimPrefix(strings.TrimSpace(l.text), "AUTH "), nil
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
 }
 
 // inspect explains, and with check not nil also checks.

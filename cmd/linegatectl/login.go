@@ -21,6 +21,7 @@ type loginFlags struct {
 	audience, resource string
 	store              string
 	device, noBrowser  bool
+	admin              bool
 }
 
 func newLogin(c *console) *cobra.Command {
@@ -48,11 +49,15 @@ own.
 ` + storeHelp,
 		Example: `  linegatectl login
   linegatectl login --issuer https://login.example.com --client-id my-client
+  linegatectl login --admin
   linegatectl login --device`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.device && f.noBrowser {
 				return errors.New("--no-browser: not beside --device, which opens none")
+			}
+			if f.admin && !slices.Contains(f.scopes, adminScope) {
+				f.scopes = append(f.scopes, adminScope)
 			}
 			store, err := openStore(c, f.store)
 			if err != nil {
@@ -65,6 +70,7 @@ own.
 	flags.StringVar(&f.issuer, "issuer", devIssuer, "authorization server `URL`; its endpoints are discovered (RFC 8414, OpenID Connect)")
 	flags.StringVar(&f.clientID, "client-id", loginClient, "client `ID`, of a public client")
 	flags.StringSliceVar(&f.scopes, "scope", []string{"line:connect", offlineAccess}, "`scope` to ask for, repeated or comma-separated")
+	flags.BoolVar(&f.admin, "admin", false, "ask for the scope "+adminScope+" besides, which sessions, kick and revoke want")
 	flags.StringVar(&f.audience, "audience", "", "`audience` parameter that some issuers want beside the scope")
 	flags.StringVar(&f.resource, "resource", "", "`URI` of the resource that the token is for (RFC 8707)")
 	flags.BoolVar(&f.device, "device", false, "log in with the browser of another device")

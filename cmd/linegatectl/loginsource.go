@@ -14,6 +14,7 @@ import (
 type loginSource struct {
 	store            *tokenStore
 	issuer, clientID string
+	admin            bool              // it is an operator's
 	transport        http.RoundTripper // nil: the default
 
 	mu     sync.Mutex
@@ -96,12 +97,20 @@ func (s *loginSource) renew(ctx context.Context, fresh bool) (renewed login, err
 
 // again is an error that only a person can do something about.
 func (s *loginSource) again(why string) error {
+	return fmt.Errorf("%s; log in again: %s", why, loginCommand(s.issuer, s.clientID, s.admin))
+}
+
+// loginCommand is the command that makes a login, for a person to paste.
+func loginCommand(issuer, clientID string, admin bool) string {
 	command := "linegatectl login"
-	if s.issuer != devIssuer {
-		command += " --issuer " + brief(s.issuer, true)
+	if admin {
+		command += " --admin"
 	}
-	if s.clientID != loginClient {
-		command += " --client-id " + brief(s.clientID, true)
+	if issuer != devIssuer {
+		command += " --issuer " + brief(issuer, true)
 	}
-	return fmt.Errorf("%s; log in again: %s", why, command)
+	if clientID != loginClient {
+		command += " --client-id " + brief(clientID, true)
+	}
+	return command
 }

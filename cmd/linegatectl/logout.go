@@ -42,7 +42,7 @@ before are accepted by gateways until they expire.
 func (f *logoutFlags) run(ctx context.Context, c *console, store *tokenStore) error {
 	stored, err := store.find(f.issuer, f.clientID)
 	if err != nil {
-		return err
+		return whichLogin("client-id", err)
 	}
 	if stored == nil {
 		_, err := fmt.Fprintf(c.stdout, "There is no login at %s.\n", f.issuer)

@@ -105,6 +105,7 @@ Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newLogin(c), newLogout(c), newToken(c), newConnect(c), newVersion(c))
+	root.AddCommand(newLogin(c), newLogout(c), newToken(c), newConnect(c),
+		newSessions(c), newKick(c), newRevoke(c), newVersion(c))
 	return root
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func (f *sourceFlags) source(cmd *cobra.Command, c *console) (client.TokenSource
 	}
 	stored, err := store.find(f.issuer, clientID)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, whichLogin("client-id", err)
 	}
 	if stored == nil {
 		source, err := f.credentialFlags.source(c)
@@ -167,4 +168,38 @@ func firstLine(r io.Reader) (string, error) {
 		return "", errors.New("the first line is empty")
 	}
 	return line, nil
+}
+
+// readToken reads a token, the first line of the file that a flag names; - is
+// standard input. Reading that cannot be interrupted, so ctx only ends the wait
+// for it.
+func readToken(ctx context.Context, c *console, flag, name string) (string, error) {
+	from, r := "standard input", c.stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return "", fmt.Errorf("--%s: %w", flag, err)
+		}
+		defer file.Close()
+		from, r = name, file
+	}
+	type line struct {
+		text string
+		err  error
+	}
+	done := make(chan line, 1)
+	go func() {
+		text, err := firstLine(r)
+		done <- line{text, err}
+	}()
+	select {
+	case l := <-done:
+		if l.err != nil {
+			return "", fmt.Errorf("%s: %w", from, l.err)
+		}
+		// Somebody who pastes an AUTH line means the token.
+		return strings.TrimPrefix(strings.TrimSpace(l.text), "AUTH "), nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }

@@ -86,12 +86,28 @@ func (s *tokenStore) find(issuer, clientID string) (*login, error) {
 		switch {
 		case l.Issuer != issuer:
 		case found != nil:
-			return nil, fmt.Errorf("--client-id: there are logins of %s and %s at %s, which one?", found.ClientID, l.ClientID, issuer)
+			return nil, &severalLogins{issuer, found.ClientID, l.ClientID}
 		default:
 			found = &all.Logins[i]
 		}
 	}
 	return found, nil
+}
+
+// severalLogins is an issuer at which only a client's id tells which login is
+// meant.
+type severalLogins struct{ issuer, one, other string }
+
+func (s *severalLogins) Error() string {
+	return fmt.Sprintf("there are logins of %s and %s at %s, which one?", s.one, s.other, s.issuer)
+}
+
+// whichLogin names the flag that would have told.
+func whichLogin(flag string, err error) error {
+	if _, ok := errors.AsType[*severalLogins](err); ok {
+		return fmt.Errorf("--%s: %w", flag, err)
+	}
+	return err
 }
 
 // update lets change edit the contents while no other process can, and writes

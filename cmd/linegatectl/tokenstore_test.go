@@ -125,7 +125,7 @@ func TestStoreFind(t *testing.T) {
 		{"a", "y", ""},
 		{"b", "y", "b y"},
 		{"c", "", ""},
-		{"b", "", "--client-id: there are logins of x and y at b, which one?"},
+		{"b", "", "there are logins of x and y at b, which one?"},
 	} {
 		l, err := store.find(test.issuer, test.clientID)
 		got := fmt.Sprint(err)

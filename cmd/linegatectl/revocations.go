@@ -37,8 +37,12 @@ type recorded struct {
 func (r recorded) target() string {
 	var words []string
 	for _, part := range []struct{ name, value string }{
-		{"issuer", r.Issuer}, {"session", r.Session}, {"token_id", r.TokenID},
-		{"subject", r.Subject}, {"client_id", r.ClientID}, {"key_id", r.KeyID},
+		{"issuer", r.Issuer},
+		{"session", r.Session},
+		{"token_id", r.TokenID},
+		{"subject", r.Subject},
+		{"client_id", r.ClientID},
+		{"key_id", r.KeyID},
 	} {
 		if part.value != "" {
 			words = append(words, part.name+"="+cell(part.value))

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/linegate/linegate/auth/authtest"
+)
+
+// A failure that has nothing to do with one session ends it all, and says how
+// far it came.
+func TestKickFails(t *testing.T) {
+	api := answerAdmin(t, adminAnswer{204, nil, ""}, adminAnswer{500, nil, `{"error":"server_error"}`})
+	got := run(t, "", "kick", "A", "B", "C", "--admin-url", api.url, "--admin-token-file", tokenFile(t, authtest.New(t)))
+	want := result{exitFailure, "A: ended\n", "linegatectl: B: the admin API answered HTTP 500 server_error; done before: 1 of 3\n"}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if asked := api.requests(); !slices.Equal(asked, []string{"DELETE /v1/sessions/A", "DELETE /v1/sessions/B"}) {
+		t.Errorf("asked %q", asked)
+	}
+}

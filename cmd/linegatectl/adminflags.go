@@ -40,10 +40,10 @@ func (f *adminFlags) add(cmd *cobra.Command) {
 	addStoreFlag(cmd, &f.store)
 }
 
-const adminHelp = `The admin API is that of a gateway whose configuration has admin.address. Its
-token is that of a login with scope ` + adminScope + ` (linegatectl login
---admin), renewed as it has to be, or the first line of --admin-token-file. A
-robot pipes its own:
+const adminHelp = `The gateway's configuration has to turn its admin API on (admin.address). The
+token for it is that of a stored login with the scope ` + adminScope + `
+(linegatectl login --admin), renewed as it has to be, or the first line of
+--admin-token-file. A robot pipes its own:
 
   linegatectl token --client-credentials --scope ` + adminScope + ` |
       linegatectl sessions --admin-token-file -

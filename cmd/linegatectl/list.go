@@ -29,7 +29,7 @@ const (
 )
 
 func addOutputFlag(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVar(output, "output", outputTable, "`form`: table, for people, or json, an object a line for programs")
+	cmd.Flags().StringVar(output, "output", outputTable, "in this `form`: table, for people, or json, an object a line for programs")
 }
 
 func checkOutput(output string) error {

@@ -31,7 +31,8 @@ func newLogin(c *console) *cobra.Command {
 		Short: "Log in at an issuer in the browser, or by --device on another machine",
 		Long: `login lets a person sign in at the issuer and stores the tokens, with which
 connect and token then work without further questions, until logout or until the
-issuer ends the login.
+issuer ends the login. With --admin so do sessions, kick and revoke, if the
+issuer lets this person be an operator.
 
 It opens the browser, and prints the address in any case. The answer comes back
 to a port of 127.0.0.1 that lives as long as the question, 5 min at most

@@ -1,6 +1,6 @@
 // Command linegatectl is the command line of the people around a linegate
-// gateway: it gets tokens, explains them, and talks to a gateway as a device
-// would.
+// gateway: it gets tokens, explains them, talks to a gateway as a device would,
+// and lists and ends sessions for those who operate it.
 package main
 
 import (

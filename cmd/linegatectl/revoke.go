@@ -71,7 +71,7 @@ tokens has expired. What is forgotten sooner is accepted again.
 	f.target.add(cmd)
 	flags.StringVar(&f.issuedBefore, "issued-before", "", "`time` (RFC 3339) before which the tokens of a subject, client or issuer were issued, instead of now; one to come keeps new ones out until then")
 	flags.StringVar(&f.forgetAt, "forget-at", "", "`time` (RFC 3339) when the last of the tokens has expired")
-	flags.DurationVar(&f.keepFor, "for", 0, "the same as `duration` from now, such as 24h")
+	flags.DurationVar(&f.keepFor, "for", 0, "the same, as a `duration` from now such as 24h")
 	flags.StringVar(&f.reason, "reason", "", "`text` for the record, at most 256 bytes")
 	flags.BoolVar(&f.yes, "yes", false, "really revoke all that a key has signed, or an issuer issued")
 	addOutputFlag(cmd, &f.output)

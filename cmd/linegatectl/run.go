@@ -89,9 +89,10 @@ func plain(err error) string {
 func newRoot(c *console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "linegatectl",
-		Short: "Talk to a linegate gateway, log in, get tokens and explain them",
+		Short: "Talk to a linegate gateway, log in, get tokens and explain them, end sessions",
 		Long: `linegatectl talks to a linegate gateway as a device would, logs in at its
-issuer, gets tokens and explains them.
+issuer, gets tokens and explains them. For its operators it lists and ends
+sessions and revokes tokens.
 
 Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage,
 78 for a wrong configuration file.`,

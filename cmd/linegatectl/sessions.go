@@ -19,14 +19,14 @@ func newSessions(c *console) *cobra.Command {
 		Long: `sessions lists the sessions that a gateway has, in the order of their ids: all,
 or those that have just the values given.
 
-` + listHelp + ` That of a
-session has session, issuer (the configured name), subject, client_id, scopes,
-key_id, token_id, remote, opened_at and expires_at.
+` + listHelp + `
+A session has session, issuer (the configured name), subject, client_id, scopes,
+key_id, token_id, remote, opened_at and expires_at there.
 
 ` + adminHelp,
 		Example: `  linegatectl sessions
   linegatectl sessions --issuer main --subject alice
-  linegatectl sessions --client-id meter --output json | jq -r .session | xargs linegatectl kick`,
+  linegatectl sessions --client-id meter --output json | jq -r .session | xargs -r linegatectl kick`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := sessionFilter(cmd)

@@ -91,7 +91,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range []string{"--help", "connect --help", "token --help", "login --help", "logout --help"} {
+	for _, args := range []string{"--help", "connect --help", "token --help", "login --help", "logout --help", "sessions --help", "kick --help", "revoke --help", "revoke list --help", "revoke undo --help"} {
 		if got := run(t, "", strings.Fields(args)...); got.status != 0 || !strings.Contains(got.stdout, "Usage:") {
 			t.Errorf("%s: %+v", args, got)
 		}

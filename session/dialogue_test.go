@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +22,8 @@ import (
 // A dialogue is a file of testdata/dialogues: what client and gateway say to
 // each other, line by line. Its directives are
 //
-//	rules KEY=VALUE ...   the session's rules where they are not the default
+//	rules KEY=VALUE ...   the session's rules where they are not the default;
+//	                      chance=0.5: what is random comes out half-way
 //	C: text               the client sends text and LF
 //	C> text               the client sends text alone
 //	FIN                   the client ends its stream
@@ -28,7 +31,8 @@ import (
 //	T: duration           time passes
 //	WALL: duration        the wall clock is set forward, or back
 //	VERDICT               a token named slow... is judged now
-//	PUSH text             the backend pushes a line
+//	TRUST key state [s]   how tokens of this key stand from now on, and the grace
+//	PUSH text             the backend pushes a line, if it may
 //	ANNOUNCE seconds      the gateway is told to say that it goes away
 //	STOP code seconds     the gateway is told to end the session
 //	END reason            the connection ends for reason, nothing unread
@@ -36,9 +40,10 @@ import (
 // Texts are written with Go's escapes. Tokens and texts with a meaning are
 // those of the cast.
 type dialogue struct {
-	name  string
-	rules Rules
-	steps []step
+	name   string
+	rules  Rules
+	chance float64 // 0 <= chance < 1
+	steps  []step
 }
 
 type step struct {
@@ -90,7 +95,7 @@ func readDialogue(path string) (dialogue, error) {
 		switch verb {
 		case "C:":
 			text += "\n"
-		case "C>", "FIN", "S:", "T:", "WALL:", "VERDICT", "PUSH", "ANNOUNCE", "STOP", "END":
+		case "C>", "FIN", "S:", "T:", "WALL:", "VERDICT", "TRUST", "PUSH", "ANNOUNCE", "STOP", "END":
 		default:
 			return d, fmt.Errorf("line %d: no directive %q", n, verb)
 		}
@@ -118,6 +123,8 @@ func (d *dialogue) setRules(pairs string) error {
 			d.rules.MaxAuthLine = size
 		case "max_outbound":
 			d.rules.MaxOutbound = size
+		case "chance":
+			d.chance, _ = strconv.ParseFloat(value, 64)
 		default:
 			return fmt.Errorf("no rule %q", key)
 		}
@@ -129,7 +136,8 @@ func (d *dialogue) setRules(pairs string) error {
 
 // castToken judges a token by its name: "alice.300" is alice for 300 s, and
 // "alice.300.b" another token of hers. The issuer is "issuer", but for tokens
-// of "stranger". Every other word is refused as it says.
+// that end in ".elsewhere", and the key is k1, but for those that end in ".k2".
+// Every other word is refused as it says.
 func castToken(token string, now time.Time) (*auth.Identity, error) {
 	name := strings.TrimPrefix(token, "slow-")
 	switch name {
@@ -160,12 +168,44 @@ func castToken(token string, now time.Time) (*auth.Identity, error) {
 	identity := &auth.Identity{
 		IssuerName: "main", Issuer: issuer, Subject: subject,
 		Expires: now.Add(time.Duration(seconds * float64(time.Second))),
-		Digest:  sha256.Sum256([]byte(token)),
+		Digest:  sha256.Sum256([]byte(token)), Thumbprint: "k1",
+	}
+	if strings.HasSuffix(rest, ".k2") {
+		identity.Thumbprint = "k2"
 	}
 	if strings.HasSuffix(rest, ".capped") {
 		identity.MaxLifetime = 100 * time.Second
 	}
 	return identity, nil
+}
+
+// castTrust is how the tokens of each key stand.
+type castTrust struct {
+	mu   sync.Mutex
+	keys map[string]auth.Standing
+}
+
+func (c *castTrust) Standing(identity *auth.Identity) auth.Standing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.keys[identity.Thumbprint]
+}
+
+// set does as a TRUST directive says.
+func (c *castTrust) set(text string) {
+	key, text, _ := strings.Cut(text, " ")
+	word, grace, _ := strings.Cut(text, " ")
+	state := slices.Index([]string{"stands", "departing", "departed", "withdrawn"}, word)
+	if state < 0 {
+		panic("no state " + word)
+	}
+	seconds, _ := strconv.Atoi(grace)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keys == nil {
+		c.keys = map[string]auth.Standing{}
+	}
+	c.keys[key] = auth.Standing{State: auth.State(state), Grace: time.Duration(seconds) * time.Second}
 }
 
 // castBackend echoes, and takes no message that says "refuse me".
@@ -181,6 +221,7 @@ func (b castBackend) Message(s *Session, text []byte, r *Reply) error {
 // castAuth is the cast's Authenticator: a token named slow... waits for
 // judge, all others are judged at once.
 type castAuth struct {
+	*castTrust
 	now   func() time.Time
 	asked chan struct{} // told when a slow token comes
 	judge chan struct{}
@@ -209,11 +250,9 @@ func TestDialoguesSayEveryCode(t *testing.T) {
 			}
 		}
 	}
-	// Others say these: the limits on connections (package gateway), and
-	// what can yet be revoked, removed or taken over.
-	elsewhere := map[wire.Code]bool{
-		wire.TooManySessions: true, wire.TokenRevoked: true, wire.KeyRemoved: true, wire.Replaced: true,
-	}
+	// Others say these: the limits on connections (package gateway), and on a
+	// subject's sessions.
+	elsewhere := map[wire.Code]bool{wire.TooManySessions: true, wire.Replaced: true}
 	for code := wire.InvalidRequest; code <= wire.InternalError; code++ {
 		if !said[code.String()] && !elsewhere[code] {
 			t.Errorf("no dialogue says %s", code)

@@ -75,8 +75,11 @@ func castServer(t testing.TB, rules Rules, clock *testClock, cast castAuth) *Ser
 func playLive(t *testing.T, d dialogue, pair func(testing.TB) (client, server net.Conn), cut func(string) []string) {
 	t.Helper()
 	clock := newTestClock()
-	cast := castAuth{now: clock.wall, asked: make(chan struct{}, 1), judge: make(chan struct{})}
+	cast := castAuth{
+		castTrust: new(castTrust), now: clock.wall, asked: make(chan struct{}, 1), judge: make(chan struct{}),
+	}
 	srv := castServer(t, d.rules, clock, cast)
+	srv.jitter = func(n int64) int64 { return int64(d.chance * float64(n)) }
 	client, server := pair(t)
 	defer client.Close()
 	// Nothing in a dialogue takes this long in earnest.
@@ -120,12 +123,17 @@ func playLive(t *testing.T, d dialogue, pair func(testing.TB) (client, server ne
 				clock.add(0, by)
 			}
 			s.wake()
+			s.awaitHeeded()
 		case "VERDICT":
 			cast.judge <- struct{}{}
 		case "PUSH":
-			if err := s.Push([]byte(step.text)); err != nil && !errors.Is(err, ErrSlow) {
+			if err := s.Push([]byte(step.text)); err != nil && !errors.Is(err, ErrSlow) && !errors.Is(err, ErrClosed) {
 				fatal("%v", err)
 			}
+		case "TRUST":
+			cast.set(step.text)
+			srv.Review()
+			s.awaitHeeded()
 		case "ANNOUNCE":
 			n, _ := strconv.Atoi(step.text)
 			s.Announce(time.Duration(n) * time.Second)
@@ -140,6 +148,20 @@ func playLive(t *testing.T, d dialogue, pair func(testing.TB) (client, server ne
 				fatal("ended for %s", got)
 			}
 		}
+	}
+}
+
+// awaitHeeded returns when the session has looked at its orders and the clock,
+// or ended.
+func (s *Session) awaitHeeded() {
+	for {
+		s.mu.Lock()
+		heeded := !s.orders.any || s.orders.deaf
+		s.mu.Unlock()
+		if heeded {
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
 	}
 }
 

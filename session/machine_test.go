@@ -53,6 +53,8 @@ type bench struct {
 	reply   Reply
 	out     []byte
 	backend castBackend
+	trust   castTrust
+	chance  float64
 	slow    bool // the machine's token waits for VERDICT
 }
 
@@ -60,7 +62,7 @@ var epoch = time.Unix(1_800_000_000, 0)
 
 func (b *bench) id() string { return "S" }
 
-func (b *bench) jitter(int64) int64 { return 0 }
+func (b *bench) jitter(n int64) int64 { return int64(b.chance * float64(n)) }
 
 func (b *bench) message(text []byte, r *Reply) error { return b.backend.Message(nil, text, r) }
 
@@ -95,6 +97,30 @@ func (b *bench) run() {
 func (b *bench) verdict() {
 	identity, err := castToken(b.m.token, time.Unix(0, b.now.wall))
 	b.m.verdict(b.now, identity, err, &b.reply)
+	b.review()
+}
+
+func (b *bench) review() {
+	if b.m.identity != nil {
+		b.m.review(b.now, b.trust.Standing(b.m.identity), &b.reply)
+	}
+}
+
+// push does as Session.Push.
+func (b *bench) push(text string) error {
+	if b.m.stage != open && b.m.stage != renewing {
+		return nil
+	}
+	line, err := wire.AppendData(nil, []byte(text), b.m.rules.MaxLine)
+	if err != nil {
+		return err
+	}
+	if len(line) > b.m.rules.MaxOutbound {
+		b.m.finish(wire.SlowConsumer, 0, &b.reply)
+	} else {
+		b.out = append(b.out, line...)
+	}
+	return nil
 }
 
 func (b *bench) pass(d time.Duration) {
@@ -104,6 +130,7 @@ func (b *bench) pass(d time.Duration) {
 
 func playMachine(d dialogue, cut func(string) []string) error {
 	b := newBench(d.rules)
+	b.chance = d.chance
 	b.run()
 	for _, s := range d.steps {
 		fail := func(format string, args ...any) error {
@@ -130,15 +157,12 @@ func playMachine(d dialogue, cut func(string) []string) error {
 		case "VERDICT":
 			b.verdict()
 		case "PUSH":
-			line, err := wire.AppendData(nil, []byte(s.text), b.m.rules.MaxLine)
-			if err != nil {
+			if err := b.push(s.text); err != nil {
 				return fail("%v", err)
 			}
-			if len(line) > b.m.rules.MaxOutbound {
-				b.m.finish(wire.SlowConsumer, 0, &b.reply)
-			} else {
-				b.out = append(b.out, line...)
-			}
+		case "TRUST":
+			b.trust.set(s.text)
+			b.review()
 		case "ANNOUNCE":
 			n, _ := strconv.ParseInt(s.text, 10, 64)
 			b.m.announce(n, &b.reply)

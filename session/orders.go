@@ -71,15 +71,20 @@ func (s *Session) mute() {
 	s.orders.open = false
 }
 
-// obey carries out what others ordered.
-func (s *Session) obey(now moment) {
+// obey carries out what others ordered, and returns the time, which an order may
+// be to look at anew. What was due before an order came before it.
+func (s *Session) obey(now moment) moment {
 	s.mu.Lock()
 	o := s.orders
 	s.orders.any, s.orders.review, s.orders.announce = false, false, 0
+	if o.any {
+		now = s.srv.clock()
+	}
 	s.mu.Unlock()
 	if !o.any {
-		return
+		return now
 	}
+	s.machine.expire(now)
 	if err := s.out.failure(); err != nil {
 		s.machine.finish(writeFailure(err), 0, &s.reply)
 	}
@@ -92,6 +97,7 @@ func (s *Session) obey(now moment) {
 	if o.end != 0 {
 		s.machine.finish(o.end, o.retryAfter, &s.reply)
 	}
+	return now
 }
 
 // seconds rounds up.

@@ -35,8 +35,9 @@ func (s *Session) read(now moment) moment {
 		releaseBuffer(s.in)
 		s.in = nil
 	}
-	// Served before the clock has its say: what is here came in time.
-	return s.serveInput(s.srv.clock())
+	// Served before the clock has its say: what is here came in time. Not
+	// before an order, which may be to serve nothing more.
+	return s.serveInput(s.obey(s.srv.clock()))
 }
 
 // readBefore reads behind what is in s.in, until an order comes or d has

@@ -88,7 +88,7 @@ func (s *Session) Serve() wire.Code {
 	defer s.leave()
 	now := s.srv.clock()
 	for {
-		s.obey(now)
+		now = s.obey(now)
 		s.machine.tick(now, &s.reply)
 		if s.machine.need() != needVerdict {
 			s.dropCheck() // a verdict that came too late is void
@@ -131,8 +131,7 @@ func (s *Session) serveInput(now moment) moment {
 		if !late {
 			break
 		}
-		now = s.srv.clock()
-		s.obey(now)
+		now = s.obey(s.srv.clock())
 	}
 	return now
 }

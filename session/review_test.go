@@ -1,0 +1,281 @@
+package session
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/steady"
+	"github.com/linegate/linegate/wire"
+)
+
+// trusted lets everybody in as anyToken does, on key k1, and can take it back.
+type trusted struct {
+	anyToken
+	castTrust
+}
+
+func (a *trusted) Verify(ctx context.Context, token string, proof auth.Proof) (*auth.Identity, error) {
+	identity, err := a.anyToken.Verify(ctx, token, proof)
+	identity.Thumbprint = "k1"
+	return identity, err
+}
+
+// TestReview: a review withdraws each session once, whatever it does just then,
+// and returns how many; those that stand hear nothing of it.
+func TestReview(t *testing.T) {
+	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t)}
+	for transport, pair := range transports {
+		t.Run(transport, func(t *testing.T) {
+			trust := &castTrust{}
+			srv := newServer(t, Config{Authenticator: castAuth{castTrust: trust, now: time.Now}})
+			type device struct {
+				nc    net.Conn
+				s     *Session
+				in    *bufio.Reader
+				ended chan wire.Code
+			}
+			devices := map[string][]device{}
+			for i := range 20 {
+				key := []string{"k1", "k2"}[i%2]
+				client, server := pair(t)
+				defer client.Close()
+				s, ended := srv.New(server, nil), make(chan wire.Code, 1)
+				go func() { ended <- s.Serve() }()
+				fmt.Fprintf(client, "AUTH alice.300.%s\n", key)
+				in := bufio.NewReader(client)
+				expect(t, in, "OK AUTH ")
+				devices[key] = append(devices[key], device{client, s, in, ended})
+			}
+			if n := srv.Review(); n != 0 {
+				t.Errorf("a review without news withdrew %d", n)
+			}
+			trust.set("k1 withdrawn")
+			if n := srv.Review(); n != 10 {
+				t.Errorf("withdrew %d sessions, want 10", n)
+			}
+			told := time.Now()
+			if n := srv.Review(); n != 0 {
+				t.Errorf("withdrew %d a second time", n)
+			}
+			for _, d := range devices["k1"] {
+				if err := d.s.Push([]byte("late")); !errors.Is(err, ErrClosed) {
+					t.Errorf("push after the review: %v", err)
+				}
+				_, _ = io.WriteString(d.nc, "ping\n")
+			}
+			for _, d := range devices["k1"] {
+				expect(t, d.in, "BYE token_revoked ")
+				d.nc.Close()
+				if got := <-d.ended; got != wire.TokenRevoked {
+					t.Errorf("ended for %s", got)
+				}
+			}
+			if took := time.Since(told); took > 2*time.Second {
+				t.Errorf("the last heard of it after %v", took)
+			}
+			for _, d := range devices["k2"] {
+				_, _ = io.WriteString(d.nc, "ping\n")
+				expect(t, d.in, "pong")
+			}
+			if n := len(srv.Sessions()); n != 10 {
+				t.Errorf("%d sessions left, want 10", n)
+			}
+			for _, d := range devices["k2"] {
+				d.nc.Close()
+				<-d.ended
+			}
+		})
+	}
+}
+
+// TestReviewMissesNobody: of sessions that log in, and are renewed, while trust
+// changes, none goes on with what is not trusted any more.
+func TestReviewMissesNobody(t *testing.T) {
+	for range 50 {
+		trust, clock := &castTrust{}, newTestClock()
+		srv := castServer(t, Rules{IdleTimeout: time.Hour, AuthTimeout: time.Hour}, clock,
+			castAuth{castTrust: trust, now: clock.wall})
+		var ids atomic.Int64
+		srv.newID = func() string { return fmt.Sprint(ids.Add(1)) }
+		var all sync.WaitGroup
+		for i := range 20 {
+			client, server := tcpPair(t)
+			all.Go(func() { srv.New(server, nil).Serve() })
+			all.Go(func() {
+				defer client.Close()
+				in := bufio.NewReader(client)
+				said := "OK AUTH "
+				for renewals := 0; strings.HasPrefix(said, "OK AUTH "); renewals++ {
+					// What fails is told by what is read.
+					_, _ = fmt.Fprintf(client, "AUTH alice.3000.%d\n", renewals)
+					said, _ = in.ReadString('\n')
+					clock.add(time.Second, 0)
+				}
+				if !strings.HasPrefix(said, "BYE token_revoked ") {
+					t.Errorf("session %d: %q", i, said)
+				}
+			})
+		}
+		trust.set("k1 withdrawn")
+		srv.Review()
+		all.Wait()
+	}
+}
+
+// TestReviewWithinABatch: lines that came together are not all served because
+// the token was good when the first was.
+func TestReviewWithinABatch(t *testing.T) {
+	client, server := tcpPair(t)
+	defer client.Close()
+	trust, taken := &castTrust{}, 0
+	srv := newServer(t, Config{Authenticator: castAuth{castTrust: trust, now: time.Now}})
+	srv.backend = backendFunc(func() {
+		if taken++; taken == 1 {
+			trust.set("k1 withdrawn")
+			if n := srv.Review(); n != 1 {
+				t.Errorf("withdrew %d", n)
+			}
+		}
+	})
+	ended := make(chan wire.Code, 1)
+	go func() { ended <- srv.New(server, nil).Serve() }()
+	io.WriteString(client, "AUTH alice.300\n"+strings.Repeat("x\n", 1000))
+	said, err := io.ReadAll(client)
+	if err != nil || !strings.Contains(string(said), "BYE token_revoked ") {
+		t.Fatalf("%q, %v", said, err)
+	}
+	client.Close()
+	<-ended
+	if taken > messagesPerLook {
+		t.Errorf("%d messages were served after the first", taken)
+	}
+}
+
+type backendFunc func()
+
+func (f backendFunc) Message(*Session, []byte, *Reply) error { f(); return nil }
+
+// TestKeyRemovedIsSpread: the sessions of a key that left do not come back as
+// one, and not before the grace is over.
+func TestKeyRemovedIsSpread(t *testing.T) {
+	for _, tt := range []struct {
+		grace  string
+		window time.Duration
+	}{{"60", 30 * time.Second}, {"3600", 30 * time.Second}, {"10", 5 * time.Second}, {"0", time.Second}} {
+		t.Run(tt.grace, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const sessions = 1000
+				authenticator := new(trusted)
+				srv := newServer(t, Config{Authenticator: authenticator, Rules: Rules{IdleTimeout: time.Hour}})
+				byes, _ := manySessions(t, srv, sessions)
+				authenticator.set("k1 departed " + tt.grace)
+				srv.Review()
+				checkSpread(t, byes, sessions, "BYE key_removed ", time.Now(), tt.window)
+			})
+		})
+	}
+}
+
+// manySessions returns the last lines that n authenticated clients read.
+func manySessions(t *testing.T, srv *Server, n int) (byes chan string, sessions []*Session) {
+	byes = make(chan string, n)
+	for range n {
+		client, server := net.Pipe()
+		s, in, ended := connect(t, srv, client, steady.New(server, time.Minute))
+		sessions = append(sessions, s)
+		go func() {
+			line, err := in.ReadString('\n')
+			for err == nil && !strings.HasPrefix(line, "BYE ") {
+				line, err = in.ReadString('\n')
+			}
+			byes <- line
+			client.Close()
+			<-ended
+		}()
+	}
+	return byes, sessions
+}
+
+// checkSpread: n such lines arrive within the window, and in no tenth of it more
+// than twice its share.
+func checkSpread(t *testing.T, byes <-chan string, n int, prefix string, start time.Time, window time.Duration) {
+	t.Helper()
+	var tenths [10]int
+	for range n {
+		if line := <-byes; !strings.HasPrefix(line, prefix) {
+			t.Fatalf("got %q", line)
+		}
+		at := time.Since(start)
+		if at < 0 || at > window {
+			t.Fatalf("a BYE %v after the start of %v", at, window)
+		}
+		tenths[min(9, int(at*10/window))]++
+	}
+	for i, k := range tenths {
+		if k > 2*n/10 || k < n/20 {
+			t.Errorf("%d of %d BYEs in tenth %d of %v: %v", k, n, i+1, window, tenths)
+		}
+	}
+}
+
+// TestSessions: who may look at sessions sees them as they are now.
+func TestSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, Config{Authenticator: castAuth{castTrust: new(castTrust), now: time.Now}})
+		client, server := net.Pipe()
+		opened := time.Now()
+		s, ended := srv.New(server, nil), make(chan wire.Code, 1)
+		go func() { ended <- s.Serve() }()
+		time.Sleep(time.Second)
+		if len(srv.Sessions()) != 0 {
+			t.Error("a stranger is listed")
+		}
+		in := bufio.NewReader(client)
+		for _, life := range []int{300, 200} { // of the first token, and of its renewal
+			fmt.Fprintf(client, "AUTH alice.%d\n", life)
+			expect(t, in, "OK AUTH ")
+			synctest.Wait()
+			if all := srv.Sessions(); len(all) != 1 || all[0] != s || srv.Session(s.ID()) != s {
+				t.Fatalf("sessions: %v", all)
+			}
+			if !s.Opened().Equal(opened.Add(time.Second)) || s.Remote() != "pipe" ||
+				!s.Expires().Equal(time.Now().Add(time.Duration(life)*time.Second)) {
+				t.Errorf("opened %v, remote %s, expires %v", s.Opened(), s.Remote(), s.Expires())
+			}
+			time.Sleep(10 * time.Second)
+		}
+		client.Close()
+		<-ended
+		if len(srv.Sessions()) != 0 || srv.Session(s.ID()) != nil {
+			t.Error("a session that ended is listed")
+		}
+	})
+}
+
+// BenchmarkReview is a review of 100,000 sessions that all stand.
+func BenchmarkReview(b *testing.B) {
+	authenticator := new(trusted)
+	srv := newServer(b, Config{Authenticator: authenticator})
+	for i := range 100_000 {
+		s := &Session{srv: srv, sessionID: fmt.Sprint(i)}
+		s.identity.Store(&auth.Identity{Thumbprint: "k1"})
+		srv.sessions.add(s)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if n := srv.Review(); n != 0 {
+			b.Fatal(n)
+		}
+	}
+}

@@ -29,8 +29,9 @@ type Identity struct {
 	// MaxLifetime is how long one AUTH with this token carries a session
 	// at most, whatever Expires says.
 	MaxLifetime time.Duration
-	// Digest is the token's SHA-256: it tells whether the same token came
-	// again, without keeping the token.
+	// Digest is the SHA-256 of what the token's signature covers: it tells
+	// whether the same token came again, without keeping it. The signature is
+	// left out, since anybody can make a second good one of an ECDSA one.
 	Digest [sha256.Size]byte
 }
 

@@ -38,7 +38,7 @@ func checkBinding(t *token, proof Proof) *Error {
 		return refuse(Binding, "cnf", errConfirmation)
 	}
 	bound, err := base64url.DecodeString(text)
-	if err != nil || len(bound) != sha256.Size {
+	if err != nil || len(bound) != sha256.Size || base64url.EncodeToString(bound) != text { // it skips CR and LF
 		return refuse(Binding, "cnf", errConfirmation)
 	}
 	if proof.Certificate == nil {

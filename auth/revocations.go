@@ -22,7 +22,7 @@ type Revocation struct {
 	ClientID string
 	TokenID  string
 	Key      string            // of the key that verifies them: id or thumbprint
-	Digest   [sha256.Size]byte // of one token, its SHA-256
+	Digest   [sha256.Size]byte // of one token: Identity.Digest
 
 	// IssuedBefore spares tokens whose iat is at or after it. A token without
 	// iat counts as issued before. Zero: none is spared. For a subject, a

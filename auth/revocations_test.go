@@ -190,7 +190,7 @@ func TestVerifyRevoked(t *testing.T) {
 			"token id":   {TokenID: "t-1", Until: id.Expires},
 			"kid":        {Key: iss.SigningKey().ID},
 			"thumbprint": {Key: thumbprint(t, iss.SigningKey())},
-			"digest":     {Digest: sha256.Sum256([]byte(token)), Until: id.Expires},
+			"digest":     {Digest: id.Digest, Until: id.Expires},
 			"issuer":     {IssuedBefore: later},
 		} {
 			r.Issuer = iss.URL

@@ -20,9 +20,17 @@ import (
 // 9864 gives to what EdDSA does with that curve.
 var algorithms = map[string]jwt.SigningMethod{
 	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
-	"PS256": jwt.SigningMethodPS256, "PS384": jwt.SigningMethodPS384, "PS512": jwt.SigningMethodPS512,
+	"PS256": strict(jwt.SigningMethodPS256), "PS384": strict(jwt.SigningMethodPS384), "PS512": strict(jwt.SigningMethodPS512),
 	"ES256": jwt.SigningMethodES256, "ES384": jwt.SigningMethodES384, "ES512": jwt.SigningMethodES512,
 	"EdDSA": jwt.SigningMethodEdDSA, "Ed25519": jwt.SigningMethodEdDSA,
+}
+
+// strict demands a salt as long as the digest (RFC 7518 section 3.5). golang-jwt
+// verifies with any.
+func strict(pss *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
+	method := *pss
+	method.VerifyOptions = method.Options
+	return &method
 }
 
 // verifySignature checks a signature with a key that fits alg.

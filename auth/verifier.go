@@ -147,7 +147,7 @@ func (v *Verifier) verify(ctx context.Context, raw string, proof Proof) (*Identi
 	}
 	identity, refusal := v.verifyFor(ctx, iss, t, proof)
 	if refusal == nil {
-		identity.Digest = sha256.Sum256([]byte(raw))
+		identity.Digest = sha256.Sum256([]byte(t.signed))
 		refusal = v.permit(iss, identity)
 	}
 	if refusal != nil {

@@ -25,7 +25,7 @@ var rooms = map[string][]string{
 	"gateway": {"wire", "internal/steady"},
 	"client":  {"wire"},
 
-	"auth/authtest":      {"auth", "internal/mint"},
+	"auth/authtest":      {"auth", "internal/certtest", "internal/mint"},
 	"internal/admin":     {"auth", "wire", "internal/oplog"},
 	"internal/certtest":  {},
 	"internal/mint":      {},

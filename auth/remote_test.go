@@ -506,11 +506,12 @@ func TestRemoteCacheControl(t *testing.T) {
 // Beyond the limit a login is told to come again at once.
 func TestRemoteWaitLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const turns = 2 * time.Millisecond // they go on one after another
 		limit := auth.NewWaitLimit(2)
 		r := run(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) { c.Waiting = limit })
 		by := authtest.SignedBy(r.NewKey())
 		for range 2 {
-			go r.mustLogin(t, r.Token(by), auth.UnknownKey, 3*time.Second)
+			go r.mustLogin(t, r.Token(by), auth.UnknownKey, 3*time.Second+turns)
 		}
 		synctest.Wait()
 		outcome, took, retry := r.login(t, r.Token(by))
@@ -518,10 +519,42 @@ func TestRemoteWaitLimit(t *testing.T) {
 			t.Errorf("%v after %v, retry after %v", outcome, took, retry)
 		}
 		limit.Set(3)
-		r.mustLogin(t, r.Token(by), auth.UnknownKey, 3*time.Second)
+		r.mustLogin(t, r.Token(by), auth.UnknownKey, 3*time.Second+turns)
 		r.mustLogin(t, r.Token(), auth.OK, 0)
 		time.Sleep(3 * time.Second)
 	})
+}
+
+// Those who waited go on in the order of their coming, 1 ms apart, and all of
+// them within half a cool-down; one who has no time left goes on at once.
+func TestRemoteTurns(t *testing.T) {
+	for logins, step := range map[int]time.Duration{
+		100:    time.Millisecond,
+		15_000: 100 * time.Microsecond,
+	} {
+		t.Run(fmt.Sprint(logins, " logins"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := run(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) { c.Waiting = auth.NewWaitLimit(logins) })
+				kid := r.Rotate().ID
+				fetched := time.Now().Add(3 * time.Second)
+				var all sync.WaitGroup
+				wait := func(lasting time.Duration, turn time.Duration) {
+					ctx, cancel := context.WithTimeout(t.Context(), lasting)
+					defer cancel()
+					_, err := r.WaitForKey(ctx, kid)
+					if got := time.Since(fetched); err != nil || got != turn {
+						t.Errorf("it goes on %v after the fetch, %v; want %v", got, err, turn)
+					}
+				}
+				for i := range logins - 1 {
+					all.Go(func() { wait(9*time.Second, time.Duration(i)*step) })
+					synctest.Wait()
+				}
+				all.Go(func() { wait(3*time.Second+5*time.Millisecond, 5*time.Millisecond) })
+				all.Wait()
+			})
+		})
+	}
 }
 
 // A login that goes away leaves nothing behind and causes no fetch.

@@ -19,6 +19,7 @@ type waiter struct {
 type waitAnswer struct {
 	keys *KeySet
 	err  *Error
+	turn time.Duration // until the login goes on
 }
 
 var (
@@ -29,6 +30,8 @@ var (
 
 // WaitForKey implements KeySource. The fetch that it waits for is shared by all
 // who wait, starts after the call, and comes as soon as the cool-down allows.
+// Then they go on one after another, in the order of their coming: all at once
+// they would take the processors from logins whose keys were known all along.
 func (r *Remote) WaitForKey(ctx context.Context, kid string) (*KeySet, error) {
 	if r.Current() != nil {
 		r.cfg.Metrics.unknownKey(r.cfg.Name)
@@ -44,6 +47,7 @@ func (r *Remote) WaitForKey(ctx context.Context, kid string) (*KeySet, error) {
 	}
 	select {
 	case a := <-w.answer:
+		pause(ctx, a.turn)
 		if a.err != nil {
 			return nil, a.err
 		}
@@ -90,21 +94,46 @@ func (r *Remote) forget(w *waiter) {
 // held, and when the next may come is known.
 func (r *Remote) answer(keys *KeySet, err error) {
 	r.fetching = false
+	step := r.stepFor(len(r.waiters))
+	var turn time.Duration
 	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
+		a := waitAnswer{turn: turn}
 		switch {
 		case err == nil && w.satisfiedBy(keys):
-			w.answer <- waitAnswer{keys: keys}
+			a.keys = keys
 		case w.fetches == r.fetches && w.gone(r.soonest()):
-			w.answer <- waitAnswer{err: r.unavailableLocked(errNoFetchYet)}
+			a.err = r.unavailableLocked(errNoFetchYet)
 		case w.fetches == r.fetches:
 			return false
 		case err != nil:
-			w.answer <- waitAnswer{err: r.unavailableLocked(err)}
+			a.err = r.unavailableLocked(err)
 		default:
-			w.answer <- waitAnswer{err: refuse(UnknownKey, "kid", errNoKey)}
+			a.err = refuse(UnknownKey, "kid", errNoKey)
 		}
+		w.answer <- a
+		turn += step
 		return true
 	})
+}
+
+// stepFor is the time from one's turn to the next one's when n logins go on:
+// several times what a login costs, unless they would not be through within
+// half a cool-down.
+func (r *Remote) stepFor(n int) time.Duration {
+	return min(time.Millisecond, r.cfg.Cooldown/2/time.Duration(max(n, 1)))
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func (w *waiter) satisfiedBy(keys *KeySet) bool { return w.kid == "" || keys.Has(w.kid) }

@@ -64,7 +64,7 @@ func (d *Dir) Revoke(revocation auth.Revocation, reason string, by Actor, inForc
 	if err := d.store(d.records, d.unstored); err != nil {
 		return *r, fmt.Errorf("%w: %w", ErrNotStored, err)
 	}
-	d.compactIfWorth()
+	d.compactIfDead()
 	return *r, nil
 }
 
@@ -84,7 +84,7 @@ func (d *Dir) TakeBack(id string) (Record, error) {
 	}
 	d.records = left
 	d.table.Remove(r.Revocation)
-	d.compactIfWorth()
+	d.compactIfDead()
 	return *r, nil
 }
 
@@ -187,7 +187,7 @@ func (d *Dir) readRevocations() error {
 	if err != nil {
 		return err
 	}
-	d.journal, d.records, d.lastID = j, all.records, all.lastID
+	d.journal, d.records, d.lastID, d.compactAt = j, all.records, all.lastID, fewEntries
 	d.sweep(time.Now())
 	for _, r := range d.records {
 		if err := d.table.Add(r.Revocation); err != nil {
@@ -219,19 +219,22 @@ func (d *Dir) store(records []*Record, entries []byte) (err error) {
 	return err
 }
 
-// compactIfWorth rewrites the journal when more than half of it is dead.
-func (d *Dir) compactIfWorth() {
+// compactIfDead rewrites the journal when more than half of it is dead.
+func (d *Dir) compactIfDead() {
 	if j := d.journal; j != nil && j.entries >= d.compactAt && j.entries > 2*len(d.records) {
 		d.compact()
 	}
 }
 
+// fewEntries are not worth a rewrite, except on opening.
+const fewEntries = 100
+
 // compact makes the journal as short as it can be. That it fails is no harm yet:
 // everything is stored, and it is tried again when there is twice as much.
 func (d *Dir) compact() {
-	err := d.journal.rewrite(d.records)
-	if err != nil {
+	d.compactAt = fewEntries
+	if err := d.journal.rewrite(d.records); err != nil {
+		d.compactAt = 2 * d.journal.entries
 		d.log.Warn("the file of revocations could not be made shorter", "error", err)
 	}
-	d.compactAt = max(100, 2*d.journal.entries)
 }

@@ -312,4 +312,3 @@ func writeFile(t testing.TB, path, text string) {
 		t.Fatal(err)
 	}
 }
-

@@ -31,7 +31,7 @@ type Dir struct {
 	lastID    int64      // the highest so far
 	sweepAt   int        // when there are so many records, those that are over are looked for
 	journal   *journal   // nil: none
-	compactAt int        // below so many entries, the journal is not worth being rewritten
+	compactAt int        // when the journal has so many entries, it is looked at whether most are dead
 	unstored  []byte     // entries that the journal could not take
 }
 

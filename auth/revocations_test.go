@@ -172,7 +172,8 @@ func TestRevocationCheck(t *testing.T) {
 }
 
 // A good token under each kind of revocation, at the verifier: refused from the
-// moment of adding it, accepted again when it is taken back.
+// moment of adding it, and a session on it withdrawn; accepted again when it is
+// taken back.
 func TestVerifyRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		iss := authtest.New(t)
@@ -195,12 +196,12 @@ func TestVerifyRevoked(t *testing.T) {
 		} {
 			r.Issuer = iss.URL
 			add(t, rs, r)
-			if got := outcomeOf(t, v, token); got != "revoked" {
-				t.Errorf("%s: %s", name, got)
+			if got, standing := outcomeOf(t, v, token), v.Standing(id); got != "revoked" || standing.State != auth.Withdrawn {
+				t.Errorf("%s: %s, standing %v", name, got, standing)
 			}
 			rs.Remove(r)
-			if got := outcomeOf(t, v, token); got != "ok" {
-				t.Errorf("%s, taken back: %s", name, got)
+			if got, standing := outcomeOf(t, v, token), v.Standing(id); got != "ok" || standing != stands {
+				t.Errorf("%s, taken back: %s, standing %v", name, got, standing)
 			}
 		}
 	})
@@ -231,6 +232,28 @@ func TestVerifyRevokedAndMore(t *testing.T) {
 	_, err := v.Verify(t.Context(), iss.Token(), auth.Proof{})
 	if want := "auth: revoked: all tokens of the issuer"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// Sessions that are about to end, because their issuer was removed, can be revoked
+// all the same.
+func TestStandingRevokedAfterRemoval(t *testing.T) {
+	iss, other := authtest.New(t), authtest.New(t, authtest.Named("other"))
+	rs := new(auth.Revocations)
+	v := revoking(t, iss, rs)
+	id, err := v.Verify(t.Context(), iss.Token(), auth.Proof{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.SetIssuers([]auth.IssuerConfig{other.Config()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Standing(id); got.State != auth.Departed {
+		t.Errorf("removed: %v", got)
+	}
+	add(t, rs, auth.Revocation{Issuer: iss.URL, Subject: authtest.Subject})
+	if got := v.Standing(id); got.State != auth.Withdrawn {
+		t.Errorf("removed and revoked: %v", got)
 	}
 }
 

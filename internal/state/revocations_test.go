@@ -226,6 +226,7 @@ func TestRevocationsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		d := open(t, dir)
+		d.journal.sync = func(*os.File) error { return nil } // the disk need not take part
 		longest := 0
 		for i := range 2500 {
 			r := revoke(t, d, auth.Revocation{Issuer: "i", TokenID: fmt.Sprint(i), Until: time.Now().Add(time.Second)})

@@ -120,15 +120,26 @@ func TestBadFiles(t *testing.T) {
 		{"one issuer twice", "issuers:\n  - {name: a, ISSUER}\n  - {name: b, ISSUER}\n", `3: issuers[1].issuer: "https://a.example" is taken by issuers[0].issuer`},
 		{"one name twice", "issuers:\n  - {ISSUER}\n  - {issuer: 'https://a.example/b', audience: [x], any_scope: true}\n", `3: issuers[1].name: "a.example" is taken by issuers[0].name`},
 
+		{"negative grace", "issuers: [{jwks: {removal_grace: -1s}}]\n", `1: issuers[0].jwks.removal_grace: want at least 0s, got "-1s"`},
+
+		// The admin API.
+		{"admin without a port", "issuers: [{ISSUER}]\nadmin: {address: 127.0.0.1}\n", `2: admin.address: want host:port, got "127.0.0.1"`},
+		{"admin in clear for all", "issuers: [{ISSUER}]\nadmin: {address: ':9886'}\n", "2: admin.address: off loopback it needs TLS: set admin.tls.cert and admin.tls.key"},
+		{"admin where ops is", "issuers: [{ISSUER}]\nadmin: {address: '127.0.0.1:9885'}\n", `2: admin.address: "127.0.0.1:9885" is taken by ops.address`},
+		{"admin where devices are", "issuers: [{ISSUER}]\nadmin: {address: '127.0.0.1:8885'}\n", `2: admin.address: "127.0.0.1:8885" is taken by listen[0].address`},
+		{"admin cert alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    cert: a.pem\n", "4: admin.tls.cert: needs admin.tls.key beside it"},
+		{"admin key alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    key: a.pem\n", "4: admin.tls.key: needs admin.tls.cert beside it"},
+		{"admin client_ca alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    client_ca: a.pem\n", "4: admin.tls.client_ca: needs admin.tls.cert and admin.tls.key beside it"},
+		{"admin issuer that is none", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, main]}\n", `2: admin.issuers[1]: no issuer is named "main"`},
+		{"admin issuer twice", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, a.example]}\n", `2: admin.issuers[1]: "a.example" is taken by admin.issuers[0]`},
+		{"admin for an empty audience", "issuers: [{ISSUER}]\nadmin: {audience: ['']}\n", "2: admin.audience[0]: is empty"},
+		{"admin without a scope", "issuers: [{ISSUER}]\nadmin: {scopes: []}\n", "2: admin.scopes: the list is empty: the devices' own tokens would do"},
+		{"admin with two scopes in one", "issuers: [{ISSUER}]\nadmin: {scopes: [a b]}\n", `2: admin.scopes[0]: want one scope, without spaces or quotes, got "a b"`},
+
 		// What has no code yet.
 		{"PROXY protocol", "listen:\n  - proxy_protocol:\n      trusted: [192.0.2.0/24]\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
 		{"PROXY protocol by a word", "listen:\n  - proxy_protocol: v2\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
 		{"handed-over socket", "listen:\n  - address: systemd:devices\n", "2: listen[0].address: systemd: sockets are not implemented in this version; give host:port"},
-		{"admin API", "admin:\n  address: 127.0.0.1:9886\n", "2: admin.address: is not implemented in this version; leave it out"},
-		{"admin TLS", "admin:\n  tls:\n    cert: a.pem\n", "3: admin.tls.cert: is not implemented in this version; leave it out"},
-		{"admin issuers", "admin:\n  issuers: [main]\n", "2: admin.issuers: is not implemented in this version; leave it out"},
-		{"state_dir", "state_dir: /var/lib/linegate\n", "1: state_dir: is not implemented in this version; leave it out"},
-		{"removal grace, even its default", "issuers:\n  - jwks:\n      removal_grace: 60s\n", "3: issuers[0].jwks.removal_grace: is not implemented in this version; leave it out"},
 		{"rate", "session:\n  lines_per_second: 5\n", "2: session.lines_per_second: is not implemented in this version; leave it out"},
 		{"sessions per subject", "limits:\n  sessions_per_subject: 1\n", "2: limits.sessions_per_subject: is not implemented in this version; leave it out"},
 		{"on_excess", "limits:\n  on_excess: replace\n", "2: limits.on_excess: is not implemented in this version; leave it out"},
@@ -144,10 +155,8 @@ func TestBadFiles(t *testing.T) {
 // Keys without code may be set to what holds anyway.
 func TestDefaultsOfTheUnimplementedAreAccepted(t *testing.T) {
 	c, _, err := Load(Options{Path: write(t, minimal+`
-admin: {address: "", tls: {cert: "", key: "", client_ca: ""}, issuers: [], audience: [], scopes: [linegate:admin]}
 session: {lines_per_second: 0}
 limits: {sessions_per_subject: 0, on_excess: reject}
-state_dir: ""
 `), Environ: []string{"LINEGATE_LIMITS_ON_EXCESS=reject"}})
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +173,8 @@ func TestWarnings(t *testing.T) {
     any_scope: true
     token_types: [none]
     required_claims: {token_use: [access]}
+admin:
+  address: "[::1]:9886"
 drain:
   delay: 70s
 `)})
@@ -172,7 +183,8 @@ drain:
 	}
 	want := []Warning{
 		"linegate.yaml:5: issuers[0].token_types: none is allowed without required_claims, so an ID token may pass for an access token",
-		"linegate.yaml:11: drain.timeout: a stop takes up to 1m35s with drain.delay; the platform's grace must be longer",
+		"linegate.yaml:11: admin.issuers: no issuer may grant access to the admin API, so nobody gets in",
+		"linegate.yaml:13: drain.timeout: a stop takes up to 1m35s with drain.delay; the platform's grace must be longer",
 	}
 	if len(warnings) != len(want) {
 		t.Fatalf("warnings %q", warnings)

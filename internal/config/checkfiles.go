@@ -13,7 +13,12 @@ func (c *Config) checkFiles() error {
 		if l.TLS == nil {
 			continue
 		}
-		if err := c.checkKeyPair(child(element("listen", i), "tls"), l.TLS); err != nil {
+		if err := c.checkKeyPair(child(element("listen", i), "tls"), l.TLS.Cert, l.TLS.Key, l.TLS.ClientCA); err != nil {
+			return err
+		}
+	}
+	if t := c.Admin.TLS; c.Admin.Address != "" && t.Cert != "" {
+		if err := c.checkKeyPair("admin.tls", t.Cert, t.Key, t.ClientCA); err != nil {
 			return err
 		}
 	}
@@ -22,22 +27,22 @@ func (c *Config) checkFiles() error {
 			return err
 		}
 	}
-	return nil
+	return c.checkStateDir()
 }
 
-func (c *Config) checkKeyPair(key string, t *TLS) error {
-	cert, err := os.ReadFile(t.Cert)
+func (c *Config) checkKeyPair(key, certFile, keyFile, caFile string) error {
+	cert, err := os.ReadFile(certFile)
 	if err != nil {
 		return c.refuse(child(key, "cert"), "%w", err)
 	}
-	private, err := os.ReadFile(t.Key)
+	private, err := os.ReadFile(keyFile)
 	if err != nil {
 		return c.refuse(child(key, "key"), "%w", err)
 	}
 	if _, err := tls.X509KeyPair(cert, private); err != nil {
-		return c.refuse(child(key, "cert"), "%s with key %s: %w", t.Cert, t.Key, err)
+		return c.refuse(child(key, "cert"), "%s with key %s: %w", certFile, keyFile, err)
 	}
-	return c.checkCA(child(key, "client_ca"), t.ClientCA)
+	return c.checkCA(child(key, "client_ca"), caFile)
 }
 
 func (c *Config) checkCA(key, path string) error {
@@ -50,6 +55,25 @@ func (c *Config) checkCA(key, path string) error {
 	}
 	if err != nil {
 		return c.refuse(key, "%w", err)
+	}
+	return nil
+}
+
+// checkStateDir wants a directory that this process can write to. What is in it
+// is the gateway's to judge, which may be using it.
+func (c *Config) checkStateDir() error {
+	if c.StateDir == "" {
+		return nil
+	}
+	probe, err := os.CreateTemp(c.StateDir, ".check-*")
+	if err == nil {
+		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}
+	if failed, ok := errors.AsType[*os.PathError](err); ok {
+		err = failed.Err // the probe's name tells nobody anything
+	}
+	if err != nil {
+		return c.refuse("state_dir", "%s: %w", c.StateDir, err)
 	}
 	return nil
 }

@@ -55,12 +55,13 @@ type Ops struct {
 type Admin struct {
 	Address  string   `yaml:"address"` // empty: off
 	TLS      AdminTLS `yaml:"tls"`
-	Issuers  []string `yaml:"issuers"`
-	Audience []string `yaml:"audience"`
-	Scopes   []string `yaml:"scopes"`
+	Issuers  []string `yaml:"issuers"`  // names; empty: nobody gets in
+	Audience []string `yaml:"audience"` // empty: the issuer's own
+	Scopes   []string `yaml:"scopes"`   // all must be present
 }
 
-// AdminTLS names the admin API's PEM files.
+// AdminTLS names the admin API's PEM files. Cert empty: HTTP in clear, on
+// loopback only. With ClientCA, clients must have a certificate.
 type AdminTLS struct {
 	Cert     string `yaml:"cert"`
 	Key      string `yaml:"key"`
@@ -96,7 +97,7 @@ type JWKS struct {
 	RefreshInterval time.Duration `yaml:"refresh_interval" min:"1s" max:"24h"`
 	Cooldown        time.Duration `yaml:"cooldown" min:"100ms" max:"5m"` // between two fetches for an unknown kid
 	MaxStale        time.Duration `yaml:"max_stale" min:"1s" max:"8760h"`
-	RemovalGrace    time.Duration `yaml:"removal_grace" min:"0s"`
+	RemovalGrace    time.Duration `yaml:"removal_grace" min:"0s"`       // for sessions whose key left the set
 	Timeout         time.Duration `yaml:"timeout" min:"100ms" max:"1m"` // of one fetch
 	CAFile          string        `yaml:"ca_file"`                      // PEM; empty: the system's
 }

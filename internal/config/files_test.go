@@ -119,6 +119,48 @@ func TestCAFileOfAnIssuer(t *testing.T) {
 		"linegate.yaml:6: issuers[0].jwks.ca_file: open ca.pem: no such file or directory")
 }
 
+// The admin API's files are loaded too, when there is one.
+func TestFilesOfTheAdminAPI(t *testing.T) {
+	const off = minimal + "admin:\n  tls: {cert: a.crt, key: a.key, client_ca: ca.pem}\n"
+	for _, test := range []struct{ name, file, want string }{
+		{"off", off, ""},
+		{"on", off + "  address: 127.0.0.1:9886\n  issuers: [login.example.com]\n", "linegate.yaml:6: admin.tls.client_ca: open ca.pem: no such file or directory"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := Options{Path: write(t, test.file)}
+			writeKeyPair(t, "a")
+			if test.want != "" {
+				wantError(t, o, test.want)
+			} else if _, _, err := Load(o); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The directory must be there, and be one that can be written to; nothing is
+// left in it.
+func TestStateDir(t *testing.T) {
+	path := write(t, minimal+"state_dir: state\n")
+	wantError(t, Options{Path: path}, "linegate.yaml:5: state_dir: state: no such file or directory")
+	if err := os.WriteFile("state", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, Options{Path: path}, "linegate.yaml:5: state_dir: state: not a directory")
+	if err := os.Remove("state"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir("state", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Load(Options{Path: path}); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir("state"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
 // writeKeyPair writes a self-signed certificate to name.crt, its key to
 // name.key.
 func writeKeyPair(t *testing.T, name string) {

@@ -142,8 +142,12 @@ func (c *Config) validateScopes(key string, i *Issuer) error {
 	if len(i.RequiredScopes) == 0 && !i.AnyScope {
 		return c.refuse(at, "is required: the scopes that a token must have; or set any_scope: true in a file")
 	}
-	for n, scope := range i.RequiredScopes {
-		// RFC 6749 section 3.3.
+	return c.checkScopes(at, i.RequiredScopes)
+}
+
+// checkScopes wants scopes as RFC 6749 section 3.3 has them.
+func (c *Config) checkScopes(at string, scopes []string) error {
+	for n, scope := range scopes {
 		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
 			return c.refuse(element(at, n), "want one scope, without spaces or quotes, got %.64q", scope)
 		}

@@ -14,12 +14,9 @@ import (
 // real. (An address systemd:NAME is refused where addresses are checked.)
 var unimplemented = []string{
 	"listen[].proxy_protocol",
-	"admin",
-	"issuers[].jwks.removal_grace",
 	"session.lines_per_second",
 	"limits.sessions_per_subject",
 	"limits.on_excess",
-	"state_dir",
 }
 
 const notImplemented = "is not implemented in this version; leave it out"
@@ -29,13 +26,10 @@ const notImplemented = "is not implemented in this version; leave it out"
 func (c *Config) refuseUnimplemented() error {
 	normal := reflect.ValueOf(Default()).Elem()
 	for _, key := range slices.Sorted(maps.Keys(c.origins)) {
-		if !isUnimplemented(key) || strings.HasSuffix(key, "]") {
-			continue // an element is judged with its list
+		if !isUnimplemented(key) {
+			continue
 		}
 		v, _ := at(reflect.ValueOf(c).Elem(), key)
-		if v.Kind() == reflect.Struct {
-			continue // a section is judged by its keys
-		}
 		if !strings.Contains(key, "[") {
 			if d, _ := at(normal, key); fmt.Sprint(v) == fmt.Sprint(d) {
 				continue

@@ -23,6 +23,7 @@ func (c *Config) Validate() ([]Warning, error) {
 		c.validateListeners,
 		c.validateOps,
 		func() error { return c.validateIssuers(warn) },
+		func() error { return c.validateAdmin(warn) },
 		c.validateSession,
 		c.validateLimits,
 	)
@@ -65,7 +66,10 @@ func (c *Config) validateListeners() error {
 			return err
 		}
 	}
-	return addresses.addAddress(c, "ops.address", c.Ops.Address)
+	return first(
+		func() error { return addresses.addAddress(c, "ops.address", c.Ops.Address) },
+		func() error { return addresses.addAddress(c, "admin.address", c.Admin.Address) },
+	)
 }
 
 func (c *Config) validateTLS(key string, t *TLS) error {
@@ -131,7 +135,8 @@ func (u unique) add(c *Config, key, value string) error {
 	return nil
 }
 
-// addAddress is add, for an address whose port is not picked by the system.
+// addAddress is add, for an address that is there and whose port is not picked by
+// the system.
 func (u unique) addAddress(c *Config, key, address string) error {
 	if _, port, _ := net.SplitHostPort(address); strings.Trim(port, "0") == "" {
 		return nil

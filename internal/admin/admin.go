@@ -93,6 +93,7 @@ func (a *API) route(path string, by methods) {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	a.routes.ServeHTTP(w, r)
 }
 

@@ -77,7 +77,7 @@ func (q *request) complete(params map[string]string) *tokenError {
 	if refusal := checkChallenge(params["code_challenge"], params["code_challenge_method"]); refusal != nil {
 		return refusal
 	}
-	scopes, refusal := grantedScopes(q.client.Scopes, params["scope"])
+	scopes, refusal := q.client.granted(params["scope"])
 	q.challenge, q.scopes = params["code_challenge"], scopes
 	return refusal
 }

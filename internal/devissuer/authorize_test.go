@@ -43,7 +43,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 		{"implicit grant", "9700 2.1.2", set("response_type", "token"), "unsupported_response_type"},
 		{"other response_mode", "6749 4.1.2", set("response_mode", "fragment"), "invalid_request"},
 		{"repeated state", "6749 3.1", add("state", "2"), "invalid_request"},
-		{"scope of others", "6749 3.3", set("scope", "linegate:admin"), "invalid_scope"},
+		{"scope of others", "6749 3.3", set("scope", "line:other"), "invalid_scope"},
 		{"scope with two spaces", "6749 3.3", set("scope", "line:connect  offline_access"), "invalid_scope"},
 		{"no PKCE", "9700 2.1.1", func(v url.Values) { v.Del("code_challenge"); v.Del("code_challenge_method") }, "invalid_request"},
 		{"plain PKCE", "7636 4.2", set("code_challenge_method", "plain"), "invalid_request"},

@@ -14,6 +14,7 @@ type Client struct {
 	Secret    string   // empty: a public client, which cannot keep one (RFC 6749 section 2.1)
 	Grants    []string // grant types that it may use; client_credentials alone when empty
 	Scopes    []string // what it may ask for, and gets when it asks for nothing in particular
+	OnRequest []string // scopes that it may ask for besides, and gets only by their names
 	Redirects []string // where answers to it may be sent, see checkRedirect
 }
 
@@ -27,15 +28,18 @@ const (
 )
 
 // DefaultClients returns the clients that are there without configuration: a
-// robot that may connect, and the project's own command line, which people use
-// in their own name. Ids and secret are public knowledge.
+// robot that may connect, another that may administer, and the project's own
+// command line, which people use in their own name. Ids and secrets are public
+// knowledge.
 func DefaultClients() []Client {
 	return []Client{
 		{ID: "dev-device", Name: "Development device", Secret: "dev-secret", Scopes: []string{"line:connect"}},
+		{ID: "dev-operator", Name: "Development operator", Secret: "dev-secret", Scopes: []string{"linegate:admin"}},
 		{
 			ID:        "linegatectl",
 			Grants:    []string{GrantCode, GrantRefresh, GrantDevice},
 			Scopes:    []string{"line:connect", "offline_access"},
+			OnRequest: []string{"linegate:admin"},
 			Redirects: []string{"http://127.0.0.1/callback", "http://[::1]/callback"},
 		},
 	}
@@ -74,7 +78,7 @@ func (c Client) check() error {
 		return errors.New("refresh_token without a grant that gives one")
 	case len(c.Scopes) == 0:
 		return errors.New("no Scopes")
-	case slices.ContainsFunc(c.Scopes, isNoScopeToken):
+	case slices.ContainsFunc(c.Scopes, isNoScopeToken) || slices.ContainsFunc(c.OnRequest, isNoScopeToken):
 		return errors.New("a scope has other characters than RFC 6749 section 3.3 allows")
 	}
 	for _, registered := range c.Redirects {

@@ -54,6 +54,30 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// TestOperator: the right to administer is given to whoever asks for it by its
+// name, and is told so, and to nobody else.
+func TestOperator(t *testing.T) {
+	server := start(t, devissuer.Config{})
+	for _, test := range []struct{ asked, given string }{
+		{"", "line:connect offline_access"},
+		{"linegate:admin", "linegate:admin"},
+		{"line:connect linegate:admin", "line:connect linegate:admin"},
+	} {
+		request := wish()
+		request.Del("scope")
+		if test.asked != "" {
+			request.Set("scope", test.asked)
+		}
+		alice := newPerson(t, server).opens("/authorize?"+request.Encode()).presses("user", "alice")
+		if got := strings.Contains(alice.page, "Administer the line gateway"); got != (test.asked != "") {
+			t.Errorf("asked for %q, and told of it: %t", test.asked, got)
+		}
+		if got := server.exchange(alice.presses("decision", "allow").back().Get("code")).member(t, "scope"); got != test.given {
+			t.Errorf("asked for %q, given %q", test.asked, got)
+		}
+	}
+}
+
 // TestDeny: RFC 6749 section 4.1.2.1.
 func TestDeny(t *testing.T) {
 	server := start(t, devissuer.Config{})

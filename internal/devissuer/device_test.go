@@ -134,7 +134,7 @@ func TestDeviceRefused(t *testing.T) {
 		{"unknown client", "8628 3.1", []string{"client_id", "nobody"}, "invalid_client"},
 		{"no client", "8628 3.1", nil, "invalid_client"},
 		{"client without this grant", "6749 5.2", []string{"client_id", "dev-device", "client_secret", "dev-secret"}, "unauthorized_client"},
-		{"scope of others", "6749 5.2", []string{"client_id", "linegatectl", "scope", "linegate:admin"}, "invalid_scope"},
+		{"scope of others", "6749 5.2", []string{"client_id", "linegatectl", "scope", "line:other"}, "invalid_scope"},
 	} {
 		server.ask("/device_authorization", test.pairs...).refused(t, test.rfc+" "+test.name, test.want)
 	}

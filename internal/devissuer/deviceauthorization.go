@@ -59,7 +59,7 @@ func (s *Server) beginDevice(w http.ResponseWriter, r *http.Request) (deviceAnsw
 	if !client.may(GrantDevice) {
 		return deviceAnswer{}, unauthorizedClient()
 	}
-	scopes, refusal := grantedScopes(client.Scopes, params["scope"])
+	scopes, refusal := client.granted(params["scope"])
 	if refusal != nil {
 		return deviceAnswer{}, refusal
 	}

@@ -36,7 +36,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) marshalMetadata() []byte {
 	var scopes []string
 	for _, client := range s.config.Clients {
-		scopes = append(scopes, client.Scopes...)
+		scopes = append(append(scopes, client.Scopes...), client.OnRequest...)
 	}
 	slices.Sort(scopes)
 	authenticated := []string{"client_secret_basic", "client_secret_post"}

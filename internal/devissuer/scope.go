@@ -5,6 +5,14 @@ import (
 	"strings"
 )
 
+// granted returns the scopes that the client gets for the scope parameter.
+func (c Client) granted(requested string) ([]string, *tokenError) {
+	if requested == "" {
+		return c.Scopes, nil
+	}
+	return grantedScopes(slices.Concat(c.Scopes, c.OnRequest), requested)
+}
+
 // grantedScopes returns what somebody gets who asked for the scope parameter
 // (RFC 6749 section 3.3): exactly that, or all that is allowed when it names
 // none.

@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"unicode/utf8"
+)
+
+// maxBody is more than all members together can need.
+const maxBody = 64 << 10
+
+// body reads a request's JSON object, whose members are all strings. Every
+// member must be among known, to the letter, and be there once: encoding/json by
+// itself would take Subject for subject, and the last of two.
+func body(r *http.Request, known ...string) (map[string]string, error) {
+	text, err := io.ReadAll(r.Body) // bounded by ServeHTTP
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, &problem{
+			status: http.StatusRequestEntityTooLarge, code: "invalid_request",
+			text: fmt.Sprintf("the body has more than %d bytes", maxBody),
+		}
+	}
+	if err != nil {
+		return nil, invalidRequest("the body did not arrive")
+	}
+	if !utf8.Valid(text) || !json.Valid(text) || !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
+		return nil, invalidRequest("the body is not one JSON object in UTF-8")
+	}
+	// Valid as a whole, so only what it says can be wrong from here on.
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	if _, err := decoder.Token(); err != nil {
+		return nil, err
+	}
+	members := map[string]string{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := token.(string)
+		if !slices.Contains(known, name) {
+			return nil, invalidRequest(fmt.Sprintf("%.64q: no such member", name))
+		}
+		if _, twice := members[name]; twice {
+			return nil, invalidRequest(name + ": there twice")
+		}
+		var value any
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+		text, ok := value.(string)
+		switch {
+		case !ok:
+			return nil, invalidRequest(name + ": want a string")
+		case text == "":
+			return nil, invalidRequest(name + ": is empty; leave it out")
+		}
+		members[name] = text
+	}
+	return members, nil
+}

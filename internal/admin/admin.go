@@ -19,6 +19,8 @@ import (
 type Config struct {
 	Authenticator Authenticator
 	Sessions      Sessions
+	Revocations   Revocations
+	Issuers       func() map[string]string // identifiers (iss) by configured name
 	Log           *slog.Logger
 }
 
@@ -26,6 +28,9 @@ type Config struct {
 //
 //	GET    /v1/sessions          who is connected
 //	DELETE /v1/sessions/{id}     end a session
+//	POST   /v1/revocations       refuse tokens from now on
+//	GET    /v1/revocations       which are refused
+//	DELETE /v1/revocations/{id}  take a mistake back
 //
 // to whoever brings a token that the Authenticator accepts.
 type API struct {
@@ -38,6 +43,8 @@ func New(c Config) *API {
 	a := &API{Config: c, routes: http.NewServeMux()}
 	a.route("/v1/sessions", methods{http.MethodGet: a.listSessions})
 	a.route("/v1/sessions/{id}", methods{http.MethodDelete: a.endSession})
+	a.route("/v1/revocations", methods{http.MethodPost: a.revoke, http.MethodGet: a.listRevocations})
+	a.route("/v1/revocations/{id}", methods{http.MethodDelete: a.takeBack})
 	a.routes.Handle("/", a.operators(func(*request) (answer, error) {
 		return answer{}, notFound("no such path")
 	}))

@@ -18,6 +18,9 @@ type Sessions interface {
 	Sessions() []Session
 	// Session returns the one with this id.
 	Session(id string) (Session, bool)
+	// Review has every session look whether its token was revoked, and
+	// returns how many were.
+	Review() int
 }
 
 // Session is a device that is connected.

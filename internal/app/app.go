@@ -18,6 +18,7 @@ import (
 	"github.com/linegate/linegate/gateway"
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/ops"
+	"github.com/linegate/linegate/internal/state"
 	"github.com/linegate/linegate/session"
 )
 
@@ -40,6 +41,9 @@ type App struct {
 	listeners []*gateway.Listener
 	ops       *http.Server
 	opsSocket net.Listener
+	state     *state.Dir
+	operators *operators
+	admin     *adminServer // nil: off
 
 	mu        sync.Mutex
 	cfg       *config.Config // in force
@@ -60,14 +64,21 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	defer func() {
 		if err != nil {
 			a.closeSockets()
+			a.closeState()
 		}
 	}()
-	if a.issuers, err = newIssuers(cfg, a.metrics.auth, o.Log); err != nil {
+	if a.state, err = state.Open(cfg.StateDir, o.Log); err != nil {
+		return nil, err
+	}
+	if a.issuers, err = newIssuers(cfg, a.metrics.auth, o.Log, a.state, a.review); err != nil {
+		return nil, err
+	}
+	if a.operators, err = newOperators(cfg, a.issuers.sources, a.state.Revocations()); err != nil {
 		return nil, err
 	}
 	a.sessions, err = session.NewServer(session.Config{
 		Authenticator: a.issuers.verifier,
-		Rules:         rules(cfg),
+		Rules:         sessionRules(cfg),
 		Metrics:       a.metrics.session,
 		Log:           o.Log,
 	})
@@ -96,7 +107,7 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	a.ops = ops.NewServer(ops.New(ops.Options{
 		Gatherer: a.metrics.registry, Health: a.health, Pprof: cfg.Ops.Pprof,
 	}), o.Log)
-	return a, nil
+	return a, a.listenAdmin()
 }
 
 // listen binds the listeners' sockets.
@@ -130,6 +141,9 @@ func (a *App) closeSockets() {
 	if a.opsSocket != nil {
 		a.opsSocket.Close()
 	}
+	if a.admin != nil {
+		a.admin.socket.Close()
+	}
 }
 
 // Addr returns the address that the listener of this name is bound to, nil
@@ -149,13 +163,14 @@ func (a *App) OpsAddr() net.Addr { return a.opsSocket.Addr() }
 // Run serves until ctx is done, then drains, and returns nil after a clean
 // stop. It may be called once.
 func (a *App) Run(ctx context.Context) error {
+	defer a.closeState()
 	var background sync.WaitGroup
 	defer background.Wait()
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
 	background.Go(func() { a.issuers.run(work) })
 	background.Go(func() { a.sessions.Run(work) })
-	failed := make(chan error, len(a.listeners)+1)
+	failed := make(chan error, len(a.listeners)+2)
 	for _, l := range a.listeners {
 		if l.TLS != nil {
 			background.Go(func() { l.TLS.Watch(work, certificateInterval, a.log.With(slog.String("listener", l.Name))) })
@@ -174,6 +189,15 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	})
 	a.log.Info("operator's HTTP", slog.String("address", a.opsSocket.Addr().String()))
+	if a.admin != nil {
+		background.Go(func() {
+			if err := a.admin.serve(); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("admin: %w", err)
+			}
+		})
+		background.Go(func() { a.admin.watch(work, a.log) })
+		a.log.Info("admin API", slog.String("address", a.admin.socket.Addr().String()), slog.Bool("tls", a.admin.tls != nil))
+	}
 	a.listening.Store(true)
 
 	var err error
@@ -181,6 +205,9 @@ func (a *App) Run(ctx context.Context) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	case <-a.aborted:
+	}
+	if a.admin != nil {
+		background.Go(a.admin.stop)
 	}
 	a.drain()
 	a.ops.Close()

@@ -10,7 +10,7 @@ import (
 
 // What the rooms know of the configuration.
 
-func rules(cfg *config.Config) session.Rules {
+func sessionRules(cfg *config.Config) session.Rules {
 	s := cfg.Session
 	return session.Rules{
 		AuthTimeout: s.AuthTimeout, IdleTimeout: s.IdleTimeout,
@@ -25,6 +25,10 @@ func limits(cfg *config.Config) gateway.Limits {
 
 func timeouts(cfg *config.Config) gateway.Timeouts {
 	return gateway.Timeouts{Handshake: cfg.Session.HandshakeTimeout, Write: cfg.Session.WriteTimeout}
+}
+
+func adminTLSConfig(t config.AdminTLS) gateway.TLSConfig {
+	return tlsConfig(&config.TLS{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA})
 }
 
 func tlsConfig(t *config.TLS) gateway.TLSConfig {

@@ -10,6 +10,7 @@ import (
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/ops"
+	"github.com/linegate/linegate/internal/state"
 )
 
 // issuers are the configured issuers, with the goroutine of each that fetches
@@ -19,6 +20,8 @@ type issuers struct {
 	metrics  *auth.Metrics
 	log      *slog.Logger
 	waiting  *auth.WaitLimit
+	kept     *state.Dir // the last good sets
+	review   func()     // called when sessions may stand otherwise than before
 
 	mu      sync.Mutex
 	sources []*source
@@ -39,13 +42,18 @@ type keys struct {
 	stop context.CancelFunc // nil before it runs; guarded by issuers.mu
 }
 
-func newIssuers(cfg *config.Config, metrics *auth.Metrics, log *slog.Logger) (*issuers, error) {
-	is := &issuers{metrics: metrics, log: log, waiting: auth.NewWaitLimit(1)}
+func newIssuers(cfg *config.Config, metrics *auth.Metrics, log *slog.Logger, kept *state.Dir, review func()) (*issuers, error) {
+	is := &issuers{metrics: metrics, log: log, waiting: auth.NewWaitLimit(1), kept: kept, review: review}
 	var err error
 	if is.sources, err = is.prepare(cfg.Issuers); err != nil {
 		return nil, err
 	}
-	is.verifier, err = auth.NewVerifier(auth.Config{Issuers: verifierConfigs(is.sources)})
+	for _, s := range is.sources {
+		is.restore(s)
+	}
+	is.verifier, err = auth.NewVerifier(auth.Config{
+		Issuers: verifierConfigs(is.sources), Revocations: kept.Revocations(), Changed: review,
+	})
 	return is, err
 }
 
@@ -86,9 +94,12 @@ func (is *issuers) remoteConfig(cfg config.Issuer) auth.RemoteConfig {
 		RefreshInterval: cfg.JWKS.RefreshInterval,
 		Cooldown:        cfg.JWKS.Cooldown,
 		MaxStale:        cfg.JWKS.MaxStale,
+		RemovalGrace:    cfg.JWKS.RemovalGrace,
 		Timeout:         cfg.JWKS.Timeout,
 		CAFile:          cfg.JWKS.CAFile,
 		InsecureHTTP:    cfg.InsecureHTTP,
+		Changed:         is.review,
+		Save:            is.save(cfg.Name),
 		Waiting:         is.waiting,
 		Metrics:         is.metrics,
 		Log:             is.log,
@@ -107,7 +118,8 @@ func verifierConfigs(sources []*source) []auth.IssuerConfig {
 			RequiredScopes: c.RequiredScopes, ScopeClaims: c.ScopeClaims,
 			SubjectClaim: c.SubjectClaim, ClientIDClaims: c.ClientIDClaims, TokenIDClaims: c.TokenIDClaims,
 			Leeway: c.Leeway, MaxLifetime: c.MaxLifetime,
-			Keys: s.keys,
+			RemovalGrace: c.JWKS.RemovalGrace,
+			Keys:         s.keys,
 		})
 	}
 	return configs
@@ -144,6 +156,11 @@ func (is *issuers) start() {
 func (is *issuers) use(sources []*source) error {
 	is.mu.Lock()
 	defer is.mu.Unlock()
+	for _, s := range sources {
+		if s.keys.stop == nil {
+			is.restore(s)
+		}
+	}
 	is.adopt(sources)
 	if err := is.verifier.SetIssuers(verifierConfigs(sources)); err != nil {
 		return err

@@ -41,28 +41,34 @@ func (a *App) reload(next *config.Config) error {
 	if err != nil {
 		return err
 	}
+	rules, err := operatorRulesOf(next, sources, a.state.Revocations())
+	if err != nil {
+		return err
+	}
 	// The series first: nothing may be counted for an issuer without them.
 	a.metrics.setIssuers(issuerNames(next))
 	if err := a.issuers.use(sources); err != nil {
 		a.metrics.setIssuers(issuerNames(a.cfg))
 		return err
 	}
-	for l, loaded := range certificates {
-		l.TLS.Use(loaded)
+	a.operators.rules.Store(rules)
+	a.review() // of issuers that are gone
+	for current, loaded := range certificates {
+		current.Use(loaded)
 	}
 	a.gateway.SetLimits(limits(next))
 	a.issuers.boundWaiting(a.gateway.Limits().Unauthenticated)
 	a.gateway.SetTimeouts(timeouts(next))
-	a.sessions.SetRules(rules(next))
+	a.sessions.SetRules(sessionRules(next))
 	a.logLevel.Set(level)
 	a.keepWhatNeedsRestart(next)
 	a.cfg = next
 	return nil
 }
 
-// loadCertificates loads the files of the listeners that are there and stay.
-func (a *App) loadCertificates(next *config.Config) (map[*gateway.Listener]*gateway.TLS, error) {
-	loaded := make(map[*gateway.Listener]*gateway.TLS)
+// loadCertificates loads the files of what listens and stays, by what is in use.
+func (a *App) loadCertificates(next *config.Config) (map[*gateway.TLS]*gateway.TLS, error) {
+	loaded := make(map[*gateway.TLS]*gateway.TLS)
 	for i, cfg := range next.Listen {
 		for _, l := range a.listeners {
 			if l.Name != cfg.Name || l.TLS == nil || cfg.TLS == nil {
@@ -72,8 +78,15 @@ func (a *App) loadCertificates(next *config.Config) (map[*gateway.Listener]*gate
 			if err != nil {
 				return nil, fmt.Errorf("listen[%d].tls: %w", i, err)
 			}
-			loaded[l] = secure
+			loaded[l.TLS] = secure
 		}
+	}
+	if a.admin != nil && a.admin.tls != nil && next.Admin.TLS.Cert != "" {
+		secure, err := gateway.NewTLS(adminTLSConfig(next.Admin.TLS))
+		if err != nil {
+			return nil, fmt.Errorf("admin.tls: %w", err)
+		}
+		loaded[a.admin.tls] = secure
 	}
 	return loaded, nil
 }
@@ -92,6 +105,11 @@ func (a *App) keepWhatNeedsRestart(next *config.Config) {
 		keep("listen", &a.cfg.Listen, &next.Listen)
 	}
 	keep("ops", &a.cfg.Ops, &next.Ops)
+	keep("admin.address", &a.cfg.Admin.Address, &next.Admin.Address)
+	if (a.cfg.Admin.TLS.Cert == "") != (next.Admin.TLS.Cert == "") {
+		keep("admin.tls", &a.cfg.Admin.TLS, &next.Admin.TLS)
+	}
+	keep("state_dir", &a.cfg.StateDir, &next.StateDir)
 	keep("backend", &a.cfg.Backend, &next.Backend)
 	keep("log.format", &a.cfg.Log.Format, &next.Log.Format)
 }

@@ -4,7 +4,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
 )
 
 // checkFiles loads the files that the configuration names, as serving will.
@@ -59,13 +62,21 @@ func (c *Config) checkCA(key, path string) error {
 	return nil
 }
 
-// checkStateDir wants a directory that this process can write to. What is in it
-// is the gateway's to judge, which may be using it.
+// checkStateDir wants a directory that this process can write to, or make. What
+// is in it is the gateway's to judge, which may be using it.
 func (c *Config) checkStateDir() error {
 	if c.StateDir == "" {
 		return nil
 	}
-	probe, err := os.CreateTemp(c.StateDir, ".check-*")
+	dir := c.StateDir
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		dir = filepath.Dir(dir) // the gateway makes it
+	case err == nil && info.IsDir() && info.Mode().Perm()&0o022 != 0 && runtime.GOOS != "windows":
+		return c.refuse("state_dir", "%s: others could put keys into it: chmod 700 it, or name a directory below it", dir)
+	}
+	probe, err := os.CreateTemp(dir, ".check-*")
 	if err == nil {
 		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
 	}
@@ -73,7 +84,7 @@ func (c *Config) checkStateDir() error {
 		err = failed.Err // the probe's name tells nobody anything
 	}
 	if err != nil {
-		return c.refuse("state_dir", "%s: %w", c.StateDir, err)
+		return c.refuse("state_dir", "%s: %w", dir, err)
 	}
 	return nil
 }

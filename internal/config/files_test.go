@@ -138,27 +138,35 @@ func TestFilesOfTheAdminAPI(t *testing.T) {
 	}
 }
 
-// The directory must be there, and be one that can be written to; nothing is
-// left in it.
+// The directory can be written to, or made; nothing is left of the check.
 func TestStateDir(t *testing.T) {
-	path := write(t, minimal+"state_dir: state\n")
-	wantError(t, Options{Path: path}, "linegate.yaml:5: state_dir: state: no such file or directory")
-	if err := os.WriteFile("state", nil, 0o600); err != nil {
+	path := write(t, minimal+"state_dir: a/state\n")
+	wantError(t, Options{Path: path}, "linegate.yaml:5: state_dir: a: no such file or directory")
+	if err := os.Mkdir("a", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, Options{Path: path}, "linegate.yaml:5: state_dir: state: not a directory")
-	if err := os.Remove("state"); err != nil {
+	if err := os.WriteFile("a/state", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir("state", 0o700); err != nil {
+	wantError(t, Options{Path: path}, "linegate.yaml:5: state_dir: a/state: not a directory")
+	if err := os.Remove("a/state"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Load(Options{Path: path}); err != nil {
-		t.Error(err)
+	for _, dir := range []string{"a", "a/state"} { // missing, and there
+		if _, _, err := Load(Options{Path: path}); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left behind in %s: %v %v", dir, left, err)
+		}
+		if err := os.Mkdir("a/state", 0o700); err != nil && dir == "a" {
+			t.Fatal(err)
+		}
 	}
-	if left, err := os.ReadDir("state"); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v %v", left, err)
+	if err := os.Chmod("a/state", 0o770); err != nil {
+		t.Fatal(err)
 	}
+	wantError(t, Options{Path: path}, "linegate.yaml:5: state_dir: a/state: others could put keys into it: chmod 700 it, or name a directory below it")
 }
 
 // writeKeyPair writes a self-signed certificate to name.crt, its key to

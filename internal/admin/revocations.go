@@ -1,0 +1,281 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/state"
+	"github.com/linegate/linegate/wire"
+)
+
+// Revocations keeps what was revoked.
+type Revocations interface {
+	// Revoke puts a revocation in force, calls inForce, and stores it. An
+	// error that wraps state.ErrNotStored is about the last alone, any other
+	// about the revocation.
+	Revoke(r auth.Revocation, reason string, by state.Actor, inForce func()) (state.Record, error)
+	// TakeBack ends one, or returns state.ErrNotFound.
+	TakeBack(id string) (state.Record, error)
+	// List returns those with ids above after, at most limit, in order of
+	// creation, and whether there are more.
+	List(after string, limit int) (page []state.Record, more bool)
+}
+
+// revocationItem is a revocation as operators see it. What it does not name is
+// not there.
+type revocationItem struct {
+	ID           string      `json:"id"`
+	Session      string      `json:"session,omitempty"`
+	Issuer       string      `json:"issuer"` // its configured name
+	Subject      string      `json:"subject,omitempty"`
+	ClientID     string      `json:"client_id,omitempty"`
+	TokenID      string      `json:"token_id,omitempty"`
+	KeyID        string      `json:"key_id,omitempty"`
+	IssuedBefore *time.Time  `json:"issued_before"` // nil: whenever it was issued
+	Expires      *time.Time  `json:"expires_at"`    // nil: never
+	Reason       string      `json:"reason"`
+	Created      time.Time   `json:"created_at"`
+	CreatedBy    state.Actor `json:"created_by"`
+	Ended        *int        `json:"sessions_ended,omitempty"` // when it was made
+}
+
+// revoke puts a revocation in force.
+func (a *API) revoke(r *request) (answer, error) {
+	wanted, err := a.wantedRevocation(r)
+	if err != nil {
+		return answer{}, err
+	}
+	ended := 0
+	by := state.Actor{Issuer: r.operator.IssuerName, Subject: r.operator.Subject}
+	record, err := a.Revocations.Revoke(wanted.Revocation, wanted.reason, by, func() {
+		ended = a.Sessions.Review()
+		if wanted.session != nil { // it may just have been renewed
+			wanted.session.End(wire.TokenRevoked, 0)
+		}
+	})
+	if err != nil && !errors.Is(err, state.ErrNotStored) {
+		return answer{}, invalidRequest(err.Error())
+	}
+	result := "done"
+	if err != nil {
+		result = "not stored"
+		a.Log.Error("revocation not stored", slog.String("id", record.ID), slog.Any("error", err))
+	}
+	a.audit(r, "revoke", result, append(a.target(record), slog.Int("sessions_ended", ended))...)
+	if err != nil {
+		return answer{}, serverError("revocation " + record.ID + " is in force, but could not be stored: a restart forgets it")
+	}
+	item := a.describeRevocation(record)
+	item.Ended = &ended
+	return answer{status: http.StatusCreated, location: "/v1/revocations/" + record.ID, body: item}, nil
+}
+
+// wanted is what a request wants to be revoked.
+type wanted struct {
+	auth.Revocation
+	reason  string
+	session Session // whose token; nil: no session was named
+}
+
+var revocationMembers = []string{
+	"session", "issuer", "subject", "client_id", "token_id", "key_id", "issued_before", "expires_at", "reason",
+}
+
+func (a *API) wantedRevocation(r *request) (wanted, error) {
+	if _, err := query(r.Request); err != nil {
+		return wanted{}, err
+	}
+	members, err := body(r.Request, revocationMembers...)
+	if err != nil {
+		return wanted{}, err
+	}
+	w := wanted{reason: members["reason"]}
+	if err := oneTarget(members); err != nil {
+		return wanted{}, err
+	}
+	if id, ok := members["session"]; ok {
+		err = a.targetSession(&w, id)
+	} else {
+		err = a.targetIssuer(&w, members)
+	}
+	if err != nil {
+		return wanted{}, err
+	}
+	if text, ok := members["expires_at"]; ok {
+		if w.Until, err = parseTime("expires_at", text); err != nil {
+			return wanted{}, err
+		}
+		if !w.Until.After(time.Now()) {
+			return wanted{}, invalidRequest("expires_at: is past")
+		}
+	}
+	if err := w.Check(); err != nil {
+		return wanted{}, invalidRequest(err.Error())
+	}
+	return w, nil
+}
+
+// oneTarget refuses what names no target, or two.
+func oneTarget(members map[string]string) error {
+	first := ""
+	for _, name := range []string{"session", "subject", "client_id", "token_id", "key_id"} {
+		_, named := members[name]
+		switch {
+		case named && first != "":
+			return invalidRequest(fmt.Sprintf("%s: not beside %s; want one target", name, first))
+		case named:
+			first = name
+		}
+	}
+	_, issuer := members["issuer"]
+	_, before := members["issued_before"]
+	switch {
+	case first == "session" && issuer:
+		return invalidRequest("issuer: not beside session; want one target")
+	case first != "session" && !issuer:
+		return invalidRequest("issuer: missing; want an issuer's name, or session")
+	case before && first != "" && first != "subject" && first != "client_id":
+		return invalidRequest("issued_before: only for a subject, a client or an issuer")
+	}
+	return nil
+}
+
+// targetSession means the present token of a session, and no other.
+func (a *API) targetSession(w *wanted, id string) error {
+	s, found := a.Sessions.Session(id)
+	if !found {
+		return notFound("session: there is no such session")
+	}
+	identity := s.Identity()
+	w.session = s
+	w.Revocation = auth.Revocation{Issuer: identity.Issuer, Digest: identity.Digest, Until: identity.Expires}
+	return nil
+}
+
+func (a *API) targetIssuer(w *wanted, members map[string]string) error {
+	iss, found := a.Issuers()[members["issuer"]]
+	if !found {
+		return invalidRequest(fmt.Sprintf("issuer: none is named %.64q", members["issuer"]))
+	}
+	w.Revocation = auth.Revocation{
+		Issuer: iss, Subject: members["subject"], ClientID: members["client_id"],
+		TokenID: members["token_id"], Key: members["key_id"],
+	}
+	if w.TokenID != "" || w.Key != "" {
+		return nil
+	}
+	w.IssuedBefore = time.Now()
+	if text, ok := members["issued_before"]; ok {
+		var err error
+		if w.IssuedBefore, err = parseTime("issued_before", text); err != nil {
+			return err
+		}
+	}
+	// An iat is a whole second: a token of this one may be from before.
+	if whole := w.IssuedBefore.Truncate(time.Second); w.IssuedBefore.After(whole) {
+		w.IssuedBefore = whole.Add(time.Second)
+	}
+	return nil
+}
+
+func parseTime(name, text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, invalidRequest(fmt.Sprintf("%s: want a time such as 2026-01-31T12:00:00Z, got %.64q", name, text))
+	}
+	return t.UTC(), nil
+}
+
+// listRevocations answers with those in force, in order of creation.
+func (a *API) listRevocations(r *request) (answer, error) {
+	params, err := query(r.Request, "limit", "after")
+	if err != nil {
+		return answer{}, err
+	}
+	most, err := limit(params)
+	if err != nil {
+		return answer{}, err
+	}
+	records, more := a.Revocations.List(params.Get("after"), most)
+	items := []revocationItem{}
+	for _, record := range records {
+		items = append(items, a.describeRevocation(record))
+	}
+	l := list[revocationItem]{Items: items}
+	if more {
+		l.Next = &items[len(items)-1].ID
+	}
+	return answer{status: http.StatusOK, body: l}, nil
+}
+
+// takeBack ends a revocation: tokens that were refused for it are accepted
+// again. Sessions that it ended are gone.
+func (a *API) takeBack(r *request) (answer, error) {
+	if _, err := query(r.Request); err != nil {
+		return answer{}, err
+	}
+	id := r.PathValue("id")
+	record, err := a.Revocations.TakeBack(id)
+	switch {
+	case errors.Is(err, state.ErrNotFound):
+		a.audit(r, "take back", "not found", foreign("id", id))
+		return answer{}, notFound("no such revocation")
+	case err != nil:
+		a.audit(r, "take back", "not stored", foreign("id", id))
+		a.Log.Error("revocation not taken back", slog.String("id", id), slog.Any("error", err))
+		return answer{}, serverError("the revocation is still in force: that it was taken back could not be stored")
+	}
+	a.audit(r, "take back", "done", a.target(record)...)
+	return answer{status: http.StatusNoContent}, nil
+}
+
+func (a *API) describeRevocation(r state.Record) revocationItem {
+	return revocationItem{
+		ID: r.ID, Issuer: a.issuerName(r.Issuer),
+		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key,
+		IssuedBefore: orNull(r.IssuedBefore), Expires: orNull(r.Until),
+		Reason: r.Reason, Created: r.CreatedAt, CreatedBy: r.CreatedBy,
+	}
+}
+
+// issuerName is the configured name of an issuer, or what it calls itself when
+// it is configured no more.
+func (a *API) issuerName(iss string) string {
+	for name, configured := range a.Issuers() {
+		if configured == iss {
+			return name
+		}
+	}
+	return iss
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// target is what a revocation is about, for the record.
+func (a *API) target(r state.Record) []slog.Attr {
+	attrs := []slog.Attr{slog.String("id", r.ID), slog.String("issuer", a.issuerName(r.Issuer))}
+	for _, name := range []struct{ key, value string }{
+		{"subject", r.Subject}, {"client_id", r.ClientID}, {"token_id", r.TokenID}, {"key_id", r.Key},
+	} {
+		if name.value != "" {
+			attrs = append(attrs, foreign(name.key, name.value))
+		}
+	}
+	if !r.IssuedBefore.IsZero() {
+		attrs = append(attrs, slog.Time("issued_before", r.IssuedBefore))
+	}
+	if r.Reason != "" {
+		attrs = append(attrs, slog.String("reason", r.Reason))
+	}
+	return slices.Clip(attrs)
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/state"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -27,12 +28,19 @@ type served struct {
 	url      string
 	issuer   *authtest.Issuer
 	sessions *crowd
+	state    *state.Dir
 	log      *syncBuffer
 }
 
 func serve(t testing.TB) *served {
 	t.Helper()
 	s := &served{t: t, issuer: authtest.New(t), sessions: &crowd{}, log: new(syncBuffer)}
+	var err error
+	if s.state, err = state.Open(t.TempDir(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.state.Close)
+	s.sessions.revoked = s.state.Revocations()
 	log := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	rules := s.issuer.Config()
 	rules.RequiredScopes = []string{"linegate:admin", "linegate:write"}
@@ -40,7 +48,13 @@ func serve(t testing.TB) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := New(Config{Authenticator: &gatekeeper{verifier, rules.RequiredScopes}, Sessions: s.sessions, Log: log})
+	api := New(Config{
+		Authenticator: &gatekeeper{verifier, rules.RequiredScopes},
+		Sessions:      s.sessions,
+		Revocations:   s.state,
+		Issuers:       func() map[string]string { return map[string]string{"test": s.issuer.URL, "main": "https://main.test"} },
+		Log:           log,
+	})
 	server := NewServer(api, log)
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -132,6 +146,8 @@ func (g *gatekeeper) Scopes() []string { return g.scopes }
 
 // crowd are sessions that only say what ended them.
 type crowd struct {
+	revoked *auth.Revocations
+
 	mu  sync.Mutex
 	all []*visitor
 }
@@ -158,6 +174,19 @@ func (c *crowd) Sessions() []Session {
 		all = append(all, v)
 	}
 	return all
+}
+
+// Review ends those whose token is revoked.
+func (c *crowd) Review() (withdrawn int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range c.all {
+		if len(v.ended) == 0 && c.revoked.Revoked(v.identity, time.Now()) {
+			v.ended = append(v.ended, wire.TokenRevoked)
+			withdrawn++
+		}
+	}
+	return withdrawn
 }
 
 func (c *crowd) Session(id string) (Session, bool) {
@@ -231,6 +260,14 @@ func TestRoutes(t *testing.T) {
 		{"OPTIONS", "/v1/sessions", 405, "method_not_allowed", "want GET, HEAD"},
 		{"GET", "/v1/sessions/x", 405, "method_not_allowed", "want DELETE"},
 		{"DELETE", "/v1/sessions/x", 404, "not_found", "no such session"},
+		{"GET", "/v1/revocations", 200, "", ""},
+		{"PUT", "/v1/revocations", 405, "method_not_allowed", "want GET, HEAD, POST"},
+		{"GET", "/v1/revocations/x", 405, "method_not_allowed", "want DELETE"},
+		{"DELETE", "/v1/revocations/x", 404, "not_found", "no such revocation"},
+		{"GET", "/v1/revocations?subject=x", 400, "invalid_request", `"subject": no such parameter`},
+		{"GET", "/v1/revocations?limit=x", 400, "invalid_request", "limit: want 1 to 1000, got x"},
+		{"POST", "/v1/revocations?issuer=test", 400, "invalid_request", `"issuer": no such parameter`},
+		{"DELETE", "/v1/revocations/x?force", 400, "invalid_request", `"force": no such parameter`},
 		{"DELETE", "/v1/sessions/x?force=1", 400, "invalid_request", `"force": no such parameter`},
 		{"GET", "/v1/sessions?user=x", 400, "invalid_request", `"user": no such parameter`},
 		{"GET", "/v1/sessions?Subject=x", 400, "invalid_request", `"Subject": no such parameter`},

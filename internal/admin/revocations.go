@@ -66,12 +66,19 @@ func (a *API) revoke(r *request) (answer, error) {
 		result = "not stored"
 		a.Log.Error("revocation not stored", slog.String("id", record.ID), slog.Any("error", err))
 	}
-	a.audit(r, "revoke", result, append(a.target(record), slog.Int("sessions_ended", ended))...)
+	target := append(a.target(record), slog.Int("sessions_ended", ended))
+	if wanted.session != nil {
+		target = append(target, slog.String("session", wanted.session.ID()))
+	}
+	a.audit(r, "revoke", result, target...)
 	if err != nil {
 		return answer{}, serverError("revocation " + record.ID + " is in force, but could not be stored: a restart forgets it")
 	}
 	item := a.describeRevocation(record)
 	item.Ended = &ended
+	if wanted.session != nil {
+		item.Session = wanted.session.ID()
+	}
 	return answer{status: http.StatusCreated, location: "/v1/revocations/" + record.ID, body: item}, nil
 }
 

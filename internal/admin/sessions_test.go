@@ -146,12 +146,16 @@ func TestEndSession(t *testing.T) {
 	s.expectAudit(`"act":"end session","result":"not found","target":{"session":"C/../A"}`)
 }
 
-// expectAudit wants one record in the log since the last look.
-func (s *served) expectAudit(want string) {
+// expectAudit wants one record in the log since the last look, that has all of
+// this, and who it was.
+func (s *served) expectAudit(act string, more ...string) {
 	s.t.Helper()
 	got := s.log.take()
-	who := `,"issuer":"test","subject":"alice","client_id":"device-client","remote":"127.0.0.1:`
-	if strings.Count(got, "\n") != 1 || !strings.Contains(got, `"msg":"admin act",`+want+who) {
-		s.t.Errorf("logged %s\nwant   %s%s", got, want, who)
+	wants := append(more, `"level":"ERROR+4","msg":"admin act",`+act,
+		`},"issuer":"test","subject":"alice","client_id":"device-client","remote":"127.0.0.1:`)
+	for _, want := range wants {
+		if strings.Count(got, "\n") != 1 || !strings.Contains(got, want) {
+			s.t.Errorf("logged %s\nwant   %s", got, want)
+		}
 	}
 }

@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"client":  {"wire"},
 
 	"auth/authtest":      {"auth", "internal/certtest", "internal/mint"},
-	"internal/admin":     {"auth", "wire", "internal/oplog"},
+	"internal/admin":     {"auth", "wire", "internal/oplog", "internal/state"},
 	"internal/certtest":  {},
 	"internal/mint":      {},
 	"internal/oplog":     {},
@@ -35,7 +35,7 @@ var rooms = map[string][]string{
 	"internal/state":     {"auth"},
 	"internal/steady":    {},
 	"internal/devissuer": {"internal/mint"},
-	"internal/app":       {"auth", "gateway", "session", "wire", "internal/config", "internal/oplog", "internal/ops"},
+	"internal/app":       {"auth", "gateway", "session", "wire", "internal/admin", "internal/config", "internal/oplog", "internal/ops", "internal/state"},
 
 	"examples/backend": {"auth", "gateway", "session"},
 

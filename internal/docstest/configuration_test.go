@@ -96,12 +96,9 @@ func TestNotInThisVersion(t *testing.T) {
 var settings = map[string]string{
 	"listen[].proxy_protocol":        "listen: [{proxy_protocol: {trusted: [192.0.2.0/24]}}]",
 	"listen[].address: systemd:NAME": "listen: [{address: systemd:devices}]",
-	"admin":                          "admin: {address: 127.0.0.1:9886}",
-	"issuers[].jwks.removal_grace":   "issuers: [{jwks: {removal_grace: 30s}}]",
 	"session.lines_per_second":       "session: {lines_per_second: 5}",
 	"limits.sessions_per_subject":    "limits: {sessions_per_subject: 1}",
 	"limits.on_excess":               "limits: {on_excess: replace}",
-	"state_dir":                      "state_dir: /var/lib/linegate",
 }
 
 // setting is a key's value as YAML has it.

@@ -35,11 +35,14 @@ func TestLogRecords(t *testing.T) {
 	written := map[string]bool{
 		"login refused": true, "renewal refused": true, // chosen by a table
 	}
-	levels := map[string]string{"Debug": "debug", "Info": "info", "Warn": "warn", "Error": "error"}
-	for _, call := range calls(t, "auth/*.go", "session/*.go", "gateway/*.go", "internal/state/*.go", "internal/app/*.go", "cmd/linegate/*.go") {
+	levels := map[string]string{"Debug": "debug", "Info": "info", "Warn": "warn", "Error": "error", "LogAttrs": "audit"}
+	for _, call := range calls(t, "auth/*.go", "session/*.go", "gateway/*.go", "internal/state/*.go", "internal/admin/*.go", "internal/app/*.go", "cmd/linegate/*.go") {
 		method, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok || levels[method.Sel.Name] == "" {
 			continue
+		}
+		if method.Sel.Name == "LogAttrs" && len(call.Args) > 2 {
+			call.Args = call.Args[2:] // behind context and level
 		}
 		message, ok := text(call.Args, 0)
 		if !ok {

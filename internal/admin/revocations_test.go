@@ -1,0 +1,273 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+)
+
+// crew are the sessions that the targets below choose among. Their tokens are
+// an hour old.
+func (s *served) crew() map[string]*visitor {
+	all := map[string]*visitor{}
+	for id, identity := range map[string]auth.Identity{
+		"A": {IssuerName: "main", Issuer: "https://main.test", Subject: "a", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t1"},
+		"B": {IssuerName: "main", Issuer: "https://main.test", Subject: "b", ClientID: "x", KeyID: "l", Thumbprint: "q", TokenID: "t2"},
+		"C": {IssuerName: "test", Issuer: s.issuer.URL, Subject: "a", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t1"},
+	} {
+		identity.IssuedAt = time.Now().Add(-time.Hour).Truncate(time.Second)
+		identity.Expires = identity.IssuedAt.Add(24 * time.Hour)
+		identity.Digest = sha256.Sum256([]byte(id))
+		all[id] = s.sessions.add(id, identity)
+	}
+	return all
+}
+
+// Each target ends the sessions that it means, is answered with what is in
+// force, and leaves a record.
+func TestRevoke(t *testing.T) {
+	for _, test := range []struct {
+		name, body string
+		ends       string // of A, B and C
+		has        string // of the answer
+		audit      string // of the record
+	}{
+		{"a session", `{"session":"A"}`, "A", `"session":"A","issuer":"main"`, `"session":"A"`},
+		{"a token", `{"issuer":"main","token_id":"t1"}`, "A", `"issuer":"main","token_id":"t1"`, `"issuer":"main","token_id":"t1"`},
+		{"a subject", `{"issuer":"main","subject":"a"}`, "A", `"issuer":"main","subject":"a"`, `"issuer":"main","subject":"a"`},
+		{"a client", `{"issuer":"main","client_id":"x"}`, "A B", `"issuer":"main","client_id":"x"`, `"issuer":"main","client_id":"x"`},
+		{"a key by its id", `{"issuer":"main","key_id":"l"}`, "B", `"issuer":"main","key_id":"l"`, `"issuer":"main","key_id":"l"`},
+		{"a key by its thumbprint", `{"issuer":"main","key_id":"p"}`, "A", `"issuer":"main","key_id":"p"`, `"issuer":"main","key_id":"p"`},
+		{"an issuer", `{"issuer":"main"}`, "A B", `"issuer":"main","issued_before":"20`, `"issuer":"main","issued_before":"20`},
+		{"white space, and escapes", " {\n\t\"issuer\" : \"m\\u0061in\" , \"subject\":\"b\" }\r\n", "B", `"subject":"b"`, `"subject":"b"`},
+		{"somebody who is not there", `{"issuer":"main","subject":"z"}`, "", `"subject":"z"`, `"subject":"z"`},
+		{"what was issued before long ago", `{"issuer":"main","issued_before":"2020-01-02T03:04:05Z"}`, "", `"issued_before":"2020-01-02T03:04:05Z"`, `"issued_before":"2020-01-02T03:04:05Z"`},
+		{"a time in another zone, with a fraction", `{"issuer":"main","subject":"a","issued_before":"2020-01-02T03:04:05.5+01:00"}`, "",
+			`"issued_before":"2020-01-02T02:04:06Z"`, `"issued_before":"2020-01-02T02:04:06Z"`},
+		{"for a time", `{"issuer":"main","subject":"a","expires_at":"2999-01-01T00:00:00Z"}`, "A", `"expires_at":"2999-01-01T00:00:00Z"`, `"subject":"a"`},
+		{"for a reason", `{"issuer":"main","subject":"a","reason":"laptop \"lost\""}`, "A", `"reason":"laptop \"lost\""`, `"reason":"laptop \"lost\""`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t)
+			crew := s.crew()
+			got := s.do("POST", "/v1/revocations", test.body)
+			if got.StatusCode != http.StatusCreated || !strings.Contains(got.text, test.has) {
+				t.Fatalf("%s %s", got.Status, got.text)
+			}
+			var ended []string
+			for _, id := range []string{"A", "B", "C"} {
+				if len(crew[id].ended) > 0 {
+					ended = append(ended, id)
+				}
+			}
+			if strings.Join(ended, " ") != test.ends {
+				t.Errorf("ended %v, want %s", ended, test.ends)
+			}
+			var item revocationItem
+			got.decode(&item)
+			if item.Ended == nil || *item.Ended != len(ended) || got.Header.Get("Location") != "/v1/revocations/"+item.ID ||
+				item.CreatedBy.Issuer != "test" || item.CreatedBy.Subject != "alice" || time.Since(item.Created) > time.Minute {
+				t.Errorf("Location %s, %s", got.Header.Get("Location"), got.text)
+			}
+			s.expectAudit(fmt.Sprintf(`"act":"revoke","result":"done","target":{"id":"%s",`, item.ID), test.audit, fmt.Sprintf(`"sessions_ended":%d`, len(ended)))
+
+			// The list has the same, but for what was counted.
+			list := s.do("GET", "/v1/revocations", "")
+			got.text = strings.Replace(got.text, `"session":"A",`, "", 1)
+			if want := strings.Replace(got.text, fmt.Sprintf(`,"sessions_ended":%d}`, len(ended)), "}", 1); list.text != `{"items":[`+strings.TrimSpace(want)+`],"next":null}`+"\n" {
+				t.Errorf("listed %s\nwant   %s", list.text, want)
+			}
+		})
+	}
+}
+
+// What was not said has its default.
+func TestRevocationDefaults(t *testing.T) {
+	s := serve(t)
+	crew := s.crew()
+	for _, test := range []struct {
+		body   string
+		before bool
+		until  time.Time
+	}{
+		{`{"session":"A"}`, false, crew["A"].identity.Expires},
+		{`{"issuer":"main","token_id":"t1"}`, false, time.Time{}},
+		{`{"issuer":"main","key_id":"k"}`, false, time.Time{}},
+		{`{"issuer":"main","subject":"a"}`, true, time.Time{}},
+		{`{"issuer":"main","client_id":"x"}`, true, time.Time{}},
+		{`{"issuer":"main"}`, true, time.Time{}},
+	} {
+		asked := time.Now()
+		got := s.do("POST", "/v1/revocations", test.body)
+		var item revocationItem
+		got.decode(&item)
+		if test.before {
+			// A whole second, and none that was before this one.
+			if at := item.IssuedBefore; at == nil || at.Before(asked) || at.After(time.Now().Add(time.Second)) || at.Nanosecond() != 0 {
+				t.Errorf("%s: %s", test.body, got.text)
+			}
+		} else if !strings.Contains(got.text, `"issued_before":null`) {
+			t.Errorf("%s: %s", test.body, got.text)
+		}
+		if test.until.IsZero() != (item.Expires == nil) || item.Expires != nil && !item.Expires.Equal(test.until) {
+			t.Errorf("%s: %s", test.body, got.text)
+		}
+	}
+}
+
+// A wrong body revokes nothing, and is told what is wrong with it by name.
+func TestBadRevocations(t *testing.T) {
+	long := strings.Repeat("x", 257)
+	s := serve(t)
+	s.crew()
+	for _, test := range []struct{ name, body, want string }{
+		{"nothing", ``, "the body is not one JSON object in UTF-8"},
+		{"a form", `issuer=main`, "the body is not one JSON object in UTF-8"},
+		{"a list", `[{"issuer":"main"}]`, "the body is not one JSON object in UTF-8"},
+		{"half an object", `{"issuer":"main"`, "the body is not one JSON object in UTF-8"},
+		{"two objects", `{"issuer":"main"}{}`, "the body is not one JSON object in UTF-8"},
+		{"something behind", `{"issuer":"main"} x`, "the body is not one JSON object in UTF-8"},
+		{"a comment", `{"issuer":"main"} // all`, "the body is not one JSON object in UTF-8"},
+		{"Latin-1", "{\"issuer\":\"main\",\"subject\":\"\xe9\"}", "the body is not one JSON object in UTF-8"},
+		{"nested 20,000 deep", `{"issuer":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, "the body is not one JSON object in UTF-8"},
+
+		{"an unknown member", `{"issuer":"main","sub":"a"}`, `"sub": no such member`},
+		{"another case", `{"issuer":"main","Subject":"a"}`, `"Subject": no such member`},
+		{"a member twice", `{"issuer":"main","subject":"a","subject":"b"}`, "subject: there twice"},
+		{"a member twice, escaped", `{"issuer":"main","subject":"a","subj\u0065ct":"b"}`, "subject: there twice"},
+		{"a number", `{"issuer":"main","subject":7}`, "subject: want a string"},
+		{"null", `{"issuer":"main","expires_at":null}`, "expires_at: want a string"},
+		{"a list of subjects", `{"issuer":"main","subject":["a"]}`, "subject: want a string"},
+		{"an empty subject, which is not everybody", `{"issuer":"main","subject":""}`, "subject: is empty; leave it out"},
+
+		{"no target", `{}`, "issuer: missing; want an issuer's name, or session"},
+		{"a subject without an issuer", `{"subject":"a"}`, "issuer: missing; want an issuer's name, or session"},
+		{"two targets", `{"issuer":"main","subject":"a","client_id":"x"}`, "client_id: not beside subject; want one target"},
+		{"a session and its issuer", `{"session":"A","issuer":"main"}`, "issuer: not beside session; want one target"},
+		{"a session and its token", `{"session":"A","token_id":"t1"}`, "token_id: not beside session; want one target"},
+		{"an issuer that is none", `{"issuer":"https://main.test"}`, `issuer: none is named "https://main.test"`},
+		{"a long name", `{"issuer":"main","subject":"` + long + `"}`, "subject: longer than 256 bytes"},
+		{"a long reason", `{"issuer":"main","reason":"` + long + `"}`, "reason: longer than 256 bytes"},
+
+		{"a time for a token", `{"issuer":"main","token_id":"t","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
+		{"a time for a key", `{"issuer":"main","key_id":"k","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
+		{"a time for a session", `{"session":"A","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
+		{"a date", `{"issuer":"main","issued_before":"2026-01-01"}`, `issued_before: want a time such as 2026-01-31T12:00:00Z, got "2026-01-01"`},
+		{"seconds", `{"issuer":"main","expires_at":"1767225600"}`, `expires_at: want a time such as 2026-01-31T12:00:00Z, got "1767225600"`},
+		{"a year of five digits", `{"issuer":"main","issued_before":"9999-12-31T23:59:59-01:00"}`, "issued_before: not in the years 0 to 9999"},
+		{"over already", `{"issuer":"main","expires_at":"2020-01-01T00:00:00Z"}`, "expires_at: is past"},
+	} {
+		got := s.do("POST", "/v1/revocations", test.body)
+		if code, text := got.problem(); got.StatusCode != http.StatusBadRequest || code != "invalid_request" || text != test.want {
+			t.Errorf("%s: %s %s, want %s", test.name, got.Status, got.text, test.want)
+		}
+	}
+	if got := s.do("POST", "/v1/revocations", `{"session":"Z"}`); got.StatusCode != http.StatusNotFound {
+		t.Errorf("no such session: %s %s", got.Status, got.text)
+	}
+	large := s.do("POST", "/v1/revocations", `{"issuer":"main","reason":"`+strings.Repeat("x", 64<<10)+`"}`)
+	if code, text := large.problem(); large.StatusCode != http.StatusRequestEntityTooLarge || code != "invalid_request" || text != "the body has more than 65536 bytes" {
+		t.Errorf("64 KiB and more: %s %s", large.Status, large.text)
+	}
+	if left, _ := s.state.List("", 10); len(left) > 0 {
+		t.Errorf("in force: %v", left)
+	}
+	if logged := s.log.take(); logged != "" {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+// A mistake is taken back once.
+func TestTakeBack(t *testing.T) {
+	s := serve(t)
+	var item revocationItem
+	s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"a"}`).decode(&item)
+	s.log.take()
+	identity := &auth.Identity{Issuer: "https://main.test", Subject: "a"}
+	if !s.state.Revocations().Revoked(identity, time.Now()) {
+		t.Error("not revoked")
+	}
+	if got := s.do("DELETE", "/v1/revocations/"+item.ID, ""); got.StatusCode != http.StatusNoContent || got.text != "" {
+		t.Errorf("%s %s", got.Status, got.text)
+	}
+	s.expectAudit(`"act":"take back","result":"done","target":{"id":"`+item.ID+`",`, `"issuer":"main","subject":"a"`)
+	if s.state.Revocations().Revoked(identity, time.Now()) {
+		t.Error("still revoked")
+	}
+	if got := s.do("DELETE", "/v1/revocations/"+item.ID, ""); got.StatusCode != http.StatusNotFound {
+		t.Errorf("again: %s %s", got.Status, got.text)
+	}
+	s.expectAudit(`"act":"take back","result":"not found","target":{"id":"` + item.ID + `"}`)
+}
+
+// What cannot be stored is in force all the same, and the operator is told so.
+func TestNotStored(t *testing.T) {
+	s := serve(t)
+	crew := s.crew()
+	var stored revocationItem
+	s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"b"}`).decode(&stored)
+	s.log.take()
+	s.state.Close() // nothing can be written any more
+
+	got := s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"a"}`)
+	code, text := got.problem()
+	if got.StatusCode != http.StatusInternalServerError || code != "server_error" || !strings.Contains(text, "is in force, but could not be stored") {
+		t.Errorf("%s %s", got.Status, got.text)
+	}
+	if len(crew["A"].ended) != 1 {
+		t.Error("the session goes on")
+	}
+	if logged := s.log.take(); !strings.Contains(logged, `"act":"revoke","result":"not stored"`) || !strings.Contains(logged, `"msg":"revocation not stored"`) {
+		t.Errorf("logged %s", logged)
+	}
+
+	got = s.do("DELETE", "/v1/revocations/"+stored.ID, "")
+	if code, text := got.problem(); got.StatusCode != http.StatusInternalServerError || code != "server_error" || !strings.Contains(text, "still in force") {
+		t.Errorf("%s %s", got.Status, got.text)
+	}
+	if logged := s.log.take(); !strings.Contains(logged, `"act":"take back","result":"not stored"`) || !strings.Contains(logged, `"msg":"revocation not taken back"`) {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+// Pages go on where the last one ended, also when what it ended with was taken
+// back, and new ones come at the end.
+func TestRevocationPages(t *testing.T) {
+	s := serve(t)
+	revoke := func(subject string) string {
+		var item revocationItem
+		s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"`+subject+`"}`).decode(&item)
+		return item.ID
+	}
+	for i := range 5 {
+		revoke(fmt.Sprint(i))
+	}
+	var seen []string
+	after := ""
+	for {
+		var page list[revocationItem]
+		s.do("GET", "/v1/revocations?limit=2&after="+after, "").decode(&page)
+		for _, item := range page.Items {
+			seen = append(seen, item.Subject)
+		}
+		if page.Next == nil {
+			break
+		}
+		after = *page.Next
+		if after != page.Items[1].ID {
+			t.Errorf("next is %s behind %s", after, page.Items[1].ID)
+		}
+		s.do("DELETE", "/v1/revocations/"+after, "")
+		if len(seen) == 2 {
+			revoke("new")
+		}
+	}
+	if got := strings.Join(seen, " "); got != "0 1 2 3 4 new" {
+		t.Errorf("listed %s", got)
+	}
+}

@@ -21,6 +21,7 @@ type gateway interface {
 	Abort()
 	Addr(listener string) net.Addr
 	OpsAddr() net.Addr
+	AdminAddr() net.Addr // nil: off
 }
 
 // Names of the listeners.
@@ -62,6 +63,8 @@ func gatewayConfig(o options, issuerURL string, files *tlsFiles) *config.Config 
 	c.Listen = []config.Listener{plain, secure}
 	c.Issuers = []config.Issuer{trusted}
 	c.Ops.Address = o.ops
+	c.Admin.Address = o.admin
+	c.Admin.Issuers = []string{trusted.Name}
 	c.Drain.Timeout = drainTimeout
 	c.Log.Format = "text"
 	return c
@@ -77,6 +80,7 @@ func (noGateway) Run(ctx context.Context) error {
 func (noGateway) Abort()               {}
 func (noGateway) Addr(string) net.Addr { return nil }
 func (noGateway) OpsAddr() net.Addr    { return nil }
+func (noGateway) AdminAddr() net.Addr  { return nil }
 
 // flagAtFault names the flag whose address could not be had. The error of the
 // socket knows the address, and the options know whose it is.

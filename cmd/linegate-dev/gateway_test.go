@@ -35,6 +35,10 @@ func TestEndToEnd(t *testing.T) {
 		device.hangUp()
 	}
 
+	admin := dev.find(`admin API +(\S+)`)
+	if sessions := dev.getAs(dev.tokenFor("linegate:admin"), admin+"sessions"); sessions != `{"items":[],"next":null}`+"\n" {
+		t.Errorf("all have gone, and listed are %s", sessions)
+	}
 	metrics := dev.get(dev.find(`metrics +(\S+)`))
 	for _, want := range []string{
 		`linegate_connections_accepted_total{listener="plain"} 1`,
@@ -166,7 +170,7 @@ func TestSecondSignal(t *testing.T) {
 // TestBusyPorts: one line that names the flag, nothing printed, nothing left.
 func TestBusyPorts(t *testing.T) {
 	busy := occupy(t)
-	for _, flag := range []string{"--listen", "--listen-tls", "--ops"} {
+	for _, flag := range []string{"--listen", "--listen-tls", "--ops", "--admin"} {
 		temporary := t.TempDir()
 		t.Setenv("TMPDIR", temporary)
 		var stdout, stderr bytes.Buffer
@@ -184,7 +188,7 @@ func TestBusyPorts(t *testing.T) {
 
 // anyPorts lets the system choose every port.
 var anyPorts = []string{
-	"--listen=127.0.0.1:0", "--listen-tls=127.0.0.1:0", "--ops=127.0.0.1:0", "--issuer-listen=127.0.0.1:0",
+	"--listen=127.0.0.1:0", "--listen-tls=127.0.0.1:0", "--ops=127.0.0.1:0", "--admin=127.0.0.1:0", "--issuer-listen=127.0.0.1:0",
 }
 
 // dial connects to where the printed line's nc does.
@@ -217,7 +221,20 @@ func (r *running) dialTLS() net.Conn {
 
 func (r *running) get(address string) string {
 	r.t.Helper()
-	response, err := http.Get(address)
+	return r.getAs("", address)
+}
+
+// getAs is get with a token.
+func (r *running) getAs(token, address string) string {
+	r.t.Helper()
+	request, err := http.NewRequest("GET", address, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Command linegate-dev is a laptop's all-in-one: the development authorization
-// server, the gateway (plain and TLS) and its metrics in one process, wired
-// together. It is never for production.
+// server, the gateway (plain and TLS), its admin API and its metrics in one
+// process, wired together. It is never for production.
 package main
 
 import (

@@ -24,6 +24,7 @@ type options struct {
 	listen       string
 	listenTLS    string
 	ops          string
+	admin        string // empty: off
 	issuerListen string
 	lifetime     time.Duration
 	algorithm    string
@@ -33,9 +34,12 @@ type options struct {
 	logLevel     slog.Level
 }
 
-// defaultIssuer is where the project's other programs look for the development
-// issuer when they are not told.
-const defaultIssuer = "127.0.0.1:8880"
+// Where the project's other programs look for the development issuer and the
+// admin API when they are not told.
+const (
+	defaultIssuer = "127.0.0.1:8880"
+	defaultAdmin  = "127.0.0.1:9886"
+)
 
 // parseOptions reads the arguments; help goes to stdout. An error names the
 // flag at fault.
@@ -46,11 +50,12 @@ func parseOptions(args []string, stdout io.Writer) (options, error) {
 	command := &cobra.Command{
 		Use:   "linegate-dev",
 		Short: "Development issuer and gateway in one process; never for production",
-		Long: `linegate-dev runs a development authorization server, the gateway (plain and TLS)
-and its metrics in one process, wired together, for a laptop. It is never for
-production: everybody knows its client's secret, anybody signs in with a click,
-and keys and certificates last as long as the process. It listens on loopback addresses only; port 0 takes a
-free one. Once everything listens it prints where everything is.
+		Long: `linegate-dev runs a development authorization server, the gateway (plain and TLS),
+its admin API and its metrics in one process, wired together, for a laptop. It is
+never for production: everybody knows its client's secret, anybody signs in with a
+click, and keys, certificates and revocations last as long as the process. It
+listens on loopback addresses only; port 0 takes a free one. Once everything
+listens it prints where everything is.
 
 A file for --clients looks like this; users need no password:
   {"clients": [{"client_id": "app", "client_name": "An app", "client_secret": "s",
@@ -80,6 +85,7 @@ Ctrl-C ends it in order, a second one at once. Exit status: 0 after a clean stop
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8885", "the gateway's plain TCP `address`")
 	flags.StringVar(&o.listenTLS, "listen-tls", "127.0.0.1:8886", "the gateway's TLS `address`")
 	flags.StringVar(&o.ops, "ops", "127.0.0.1:9885", "`address` of metrics, health and readiness (HTTP)")
+	flags.StringVar(&o.admin, "admin", defaultAdmin, "`address` of the admin API (HTTP); empty: off")
 	flags.StringVar(&o.issuerListen, "issuer-listen", defaultIssuer, "the issuer's `address` (HTTP)")
 	flags.DurationVar(&o.lifetime, "token-lifetime", devissuer.DefaultTokenLifetime, "how long a token is valid, whole seconds from 1s to 24h")
 	flags.StringVar(&o.algorithm, "algorithm", devissuer.DefaultAlgorithm, "`name` of the signing algorithm: "+strings.Join(mint.Algorithms, " "))
@@ -111,6 +117,7 @@ func (o options) addresses() []addressFlag {
 		{"--listen", o.listen},
 		{"--listen-tls", o.listenTLS},
 		{"--ops", o.ops},
+		{"--admin", o.admin},
 		{"--issuer-listen", o.issuerListen},
 	}
 }
@@ -119,6 +126,9 @@ func (o options) addresses() []addressFlag {
 func (o *options) check(level string) error {
 	taken := map[string]string{}
 	for _, flag := range o.addresses() {
+		if flag.address == "" && flag.name == "--admin" {
+			continue
+		}
 		if err := checkLoopback(flag.address); err != nil {
 			return fmt.Errorf("%s %q: %w", flag.name, flag.address, err)
 		}

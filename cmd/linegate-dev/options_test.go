@@ -14,6 +14,8 @@ func TestUsage(t *testing.T) {
 		{"--listen :8885", `--listen ":8885": not a loopback address`},
 		{"--listen-tls 192.0.2.1:8886", `--listen-tls "192.0.2.1:8886": not a loopback address`},
 		{"--ops [::]:9885", `--ops "[::]:9885": not a loopback address`},
+		{"--admin 192.0.2.1:9886", `--admin "192.0.2.1:9886": not a loopback address`},
+		{"--admin 127.0.0.1:8885", `--admin "127.0.0.1:8885": the address of --listen`},
 		{"--issuer-listen example.com:8880", `--issuer-listen "example.com:8880": not a loopback address`},
 		{"--issuer-listen 127.0.0.1", `--issuer-listen "127.0.0.1": not host:port`},
 		{"--listen 127.0.0.1:99999", `--listen "127.0.0.1:99999": no such port`},
@@ -52,7 +54,7 @@ func TestHelp(t *testing.T) {
 		t.Errorf("%d %s", status, &stderr)
 	}
 	for _, want := range []string{
-		"never for\nproduction", "--issuer-only", "--listen address", "--listen-tls", "--ops", "--issuer-listen",
+		"never for production", "--issuer-only", "--listen address", "--listen-tls", "--ops", "--admin address", "--issuer-listen",
 		"--token-lifetime duration", "(default 5m0s)", "--algorithm name", "--rotate-every", "--clients file", "--log-level level",
 	} {
 		if !strings.Contains(stdout.String(), want) {
@@ -68,6 +70,14 @@ func TestUnusedAddress(t *testing.T) {
 	}
 }
 
+// TestNoAdmin: an empty address is no address.
+func TestNoAdmin(t *testing.T) {
+	o, err := parseOptions([]string{"--admin="}, nil)
+	if err != nil || o.admin != "" {
+		t.Errorf("%q, %v", o.admin, err)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	o, err := parseOptions(nil, nil)
 	if err != nil {
@@ -75,7 +85,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := map[string]string{
 		"--listen": "127.0.0.1:8885", "--listen-tls": "127.0.0.1:8886",
-		"--ops": "127.0.0.1:9885", "--issuer-listen": "127.0.0.1:8880",
+		"--ops": "127.0.0.1:9885", "--admin": "127.0.0.1:9886", "--issuer-listen": "127.0.0.1:8880",
 	}
 	for _, flag := range o.addresses() {
 		if flag.address != want[flag.name] {

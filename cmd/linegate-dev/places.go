@@ -16,6 +16,7 @@ type places struct {
 	gateway    string // host:port, as the rest
 	gatewayTLS string
 	ops        string
+	admin      string // empty: off
 	ca         string // path of the PEM file
 }
 
@@ -32,6 +33,9 @@ func (p places) print(w io.Writer, control string) {
 		line("  with TLS  %s, CA certificate %s", p.gatewayTLS, p.ca)
 		line("  metrics   http://%s/metrics", p.ops)
 	}
+	if p.admin != "" {
+		line("  admin API http://%s/v1/", p.admin)
+	}
 	line("  issuer    %s, client dev-device, secret dev-secret", p.issuer)
 	line("  control   %s/dev/ (keys, token lifetime, outages)", p.issuer)
 	line("")
@@ -47,6 +51,11 @@ func (p places) print(w io.Writer, control string) {
 	}
 	line("Sign in as alice or bob:")
 	line("  %s login%s", control, p.issuerFlag())
+	if p.admin != "" {
+		line("See who is connected; kick and revoke work likewise, or log in with --admin:")
+		line("  %s token%s --client-credentials --scope linegate:admin | %s sessions%s --admin-token-file -",
+			control, p.issuerFlag(), control, p.adminFlag())
+	}
 	line("Rotate the signing key:")
 	line("  curl -X POST %s", shellQuote(p.issuer+"/dev/rotate"))
 	line("")
@@ -60,6 +69,14 @@ func (p places) issuerFlag() string {
 		return ""
 	}
 	return " --issuer " + shellQuote(p.issuer)
+}
+
+// adminFlag tells linegatectl of an admin API that is not where it looks.
+func (p places) adminFlag() string {
+	if p.admin == defaultAdmin {
+		return ""
+	}
+	return " --admin-url " + shellQuote("http://"+p.admin)
 }
 
 // controlCommand returns how to call linegatectl: the binary beside this one

@@ -18,7 +18,7 @@ func TestPlaces(t *testing.T) {
 			"default ports",
 			places{
 				issuer: "http://127.0.0.1:8880", gateway: "127.0.0.1:8885",
-				gatewayTLS: "127.0.0.1:8886", ops: "127.0.0.1:9885", ca: "/tmp/linegate-dev-1/ca.pem",
+				gatewayTLS: "127.0.0.1:8886", ops: "127.0.0.1:9885", admin: "127.0.0.1:9886", ca: "/tmp/linegate-dev-1/ca.pem",
 			},
 			goRunControl,
 			`linegate-dev: for development only, never for production.
@@ -26,6 +26,7 @@ func TestPlaces(t *testing.T) {
   gateway   127.0.0.1:8885
   with TLS  127.0.0.1:8886, CA certificate /tmp/linegate-dev-1/ca.pem
   metrics   http://127.0.0.1:9885/metrics
+  admin API http://127.0.0.1:9886/v1/
   issuer    http://127.0.0.1:8880, client dev-device, secret dev-secret
   control   http://127.0.0.1:8880/dev/ (keys, token lifetime, outages)
 
@@ -35,6 +36,8 @@ Over TLS:
   go run ./cmd/linegatectl connect --ca-file /tmp/linegate-dev-1/ca.pem 127.0.0.1:8886
 Sign in as alice or bob:
   go run ./cmd/linegatectl login
+See who is connected; kick and revoke work likewise, or log in with --admin:
+  go run ./cmd/linegatectl token --client-credentials --scope linegate:admin | go run ./cmd/linegatectl sessions --admin-token-file -
 Rotate the signing key:
   curl -X POST http://127.0.0.1:8880/dev/rotate
 
@@ -44,7 +47,7 @@ Ctrl-C ends it.
 		{
 			"other ports, IPv6, a built binary, a directory with a space",
 			places{
-				issuer: "http://[::1]:1", gateway: "[::1]:2", gatewayTLS: "[::1]:3", ops: "[::1]:4", ca: "/tmp/a b/ca.pem",
+				issuer: "http://[::1]:1", gateway: "[::1]:2", gatewayTLS: "[::1]:3", ops: "[::1]:4", admin: "[::1]:5", ca: "/tmp/a b/ca.pem",
 			},
 			"./bin/linegatectl",
 			`linegate-dev: for development only, never for production.
@@ -52,6 +55,7 @@ Ctrl-C ends it.
   gateway   [::1]:2
   with TLS  [::1]:3, CA certificate /tmp/a b/ca.pem
   metrics   http://[::1]:4/metrics
+  admin API http://[::1]:5/v1/
   issuer    http://[::1]:1, client dev-device, secret dev-secret
   control   http://[::1]:1/dev/ (keys, token lifetime, outages)
 
@@ -61,6 +65,8 @@ Over TLS:
   ./bin/linegatectl connect --issuer 'http://[::1]:1' --ca-file '/tmp/a b/ca.pem' '[::1]:3'
 Sign in as alice or bob:
   ./bin/linegatectl login --issuer 'http://[::1]:1'
+See who is connected; kick and revoke work likewise, or log in with --admin:
+  ./bin/linegatectl token --issuer 'http://[::1]:1' --client-credentials --scope linegate:admin | ./bin/linegatectl sessions --admin-url 'http://[::1]:5' --admin-token-file -
 Rotate the signing key:
   curl -X POST 'http://[::1]:1/dev/rotate'
 

@@ -76,6 +76,9 @@ func (p *program) serve(o options) error {
 		places.gateway = gate.Addr(plainListener).String()
 		places.gatewayTLS = gate.Addr(tlsListener).String()
 		places.ops = gate.OpsAddr().String()
+		if addr := gate.AdminAddr(); addr != nil {
+			places.admin = addr.String()
+		}
 		places.ca = files.ca
 	}
 

@@ -150,10 +150,13 @@ func (r *running) find(pattern string) string {
 func (r *running) issuer() string { r.t.Helper(); return r.find(`issuer +(http://[^ ,]+),`) }
 
 // token gets a token over HTTP as any client does.
-func (r *running) token() string {
+func (r *running) token() string { r.t.Helper(); return r.tokenFor("") }
+
+// tokenFor is token for a scope.
+func (r *running) tokenFor(scope string) string {
 	r.t.Helper()
 	response, err := http.PostForm(r.issuer()+"/token", url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {"dev-device"}, "client_secret": {"dev-secret"},
+		"grant_type": {"client_credentials"}, "client_id": {"dev-device"}, "client_secret": {"dev-secret"}, "scope": {scope},
 	})
 	if err != nil {
 		r.t.Fatal(err)

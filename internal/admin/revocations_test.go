@@ -47,8 +47,10 @@ func TestRevoke(t *testing.T) {
 		{"white space, and escapes", " {\n\t\"issuer\" : \"m\\u0061in\" , \"subject\":\"b\" }\r\n", "B", `"subject":"b"`, `"subject":"b"`},
 		{"somebody who is not there", `{"issuer":"main","subject":"z"}`, "", `"subject":"z"`, `"subject":"z"`},
 		{"what was issued before long ago", `{"issuer":"main","issued_before":"2020-01-02T03:04:05Z"}`, "", `"issued_before":"2020-01-02T03:04:05Z"`, `"issued_before":"2020-01-02T03:04:05Z"`},
-		{"a time in another zone, with a fraction", `{"issuer":"main","subject":"a","issued_before":"2020-01-02T03:04:05.5+01:00"}`, "",
-			`"issued_before":"2020-01-02T02:04:06Z"`, `"issued_before":"2020-01-02T02:04:06Z"`},
+		{
+			"a time in another zone, with a fraction", `{"issuer":"main","subject":"a","issued_before":"2020-01-02T03:04:05.5+01:00"}`, "",
+			`"issued_before":"2020-01-02T02:04:06Z"`, `"issued_before":"2020-01-02T02:04:06Z"`,
+		},
 		{"for a time", `{"issuer":"main","subject":"a","expires_at":"2999-01-01T00:00:00Z"}`, "A", `"expires_at":"2999-01-01T00:00:00Z"`, `"subject":"a"`},
 		{"for a reason", `{"issuer":"main","subject":"a","reason":"laptop \"lost\""}`, "A", `"reason":"laptop \"lost\""`, `"reason":"laptop \"lost\""`},
 	} {

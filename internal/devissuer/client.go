@@ -28,13 +28,15 @@ const (
 )
 
 // DefaultClients returns the clients that are there without configuration: a
-// robot that may connect, another that may administer, and the project's own
-// command line, which people use in their own name. Ids and secrets are public
-// knowledge.
+// robot that may connect, and the project's own command line, which people use
+// in their own name. Either may administer when it says so. Ids and secret are
+// public knowledge.
 func DefaultClients() []Client {
 	return []Client{
-		{ID: "dev-device", Name: "Development device", Secret: "dev-secret", Scopes: []string{"line:connect"}},
-		{ID: "dev-operator", Name: "Development operator", Secret: "dev-secret", Scopes: []string{"linegate:admin"}},
+		{
+			ID: "dev-device", Name: "Development device", Secret: "dev-secret",
+			Scopes: []string{"line:connect"}, OnRequest: []string{"linegate:admin"},
+		},
 		{
 			ID:        "linegatectl",
 			Grants:    []string{GrantCode, GrantRefresh, GrantDevice},

@@ -42,7 +42,8 @@ func TestTokenEndpoint(t *testing.T) {
 		{name: "a part of its scopes", rfc: "3.3", body: grant + "&scope=linegate:admin", edits: edits{basic("two", "s")}, want: "linegate:admin"},
 		{name: "a scope named twice", rfc: "3.3", body: grant + "&scope=line:connect+line:connect", edits: edits{device}, want: "line:connect"},
 
-		{name: "scope of another client", rfc: "5.2", body: grant + "&scope=linegate:admin", edits: edits{device}, want: "invalid_scope"},
+		{name: "a scope that it has on request only", rfc: "3.3", body: grant + "&scope=linegate:admin", edits: edits{device}, want: "linegate:admin"},
+		{name: "scope of another client", rfc: "5.2", body: grant + "&scope=line:other", edits: edits{device}, want: "invalid_scope"},
 		{name: "one scope too many", rfc: "5.2", body: grant + "&scope=line:connect+x", edits: edits{device}, want: "invalid_scope"},
 		{name: "two spaces in scope", rfc: "3.3", body: grant + "&scope=line:connect++line:connect", edits: edits{device}, want: "invalid_scope"},
 		{name: "quote in scope", rfc: "3.3", body: grant + "&scope=%22", edits: edits{device}, want: "invalid_scope"},

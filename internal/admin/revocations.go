@@ -18,7 +18,7 @@ type Revocations interface {
 	// Revoke puts a revocation in force, calls inForce, and stores it. An
 	// error that wraps state.ErrNotStored is about the last alone, any other
 	// about the revocation.
-	Revoke(r auth.Revocation, reason string, by state.Actor, inForce func()) (state.Record, error)
+	Revoke(r state.Record, inForce func()) (state.Record, error)
 	// TakeBack ends one, or returns state.ErrNotFound.
 	TakeBack(id string) (state.Record, error)
 	// List returns those with ids above after, at most limit, in order of
@@ -51,11 +51,10 @@ func (a *API) revoke(r *request) (answer, error) {
 		return answer{}, err
 	}
 	ended := 0
-	by := state.Actor{Issuer: r.operator.IssuerName, Subject: r.operator.Subject}
-	record, err := a.Revocations.Revoke(wanted.Revocation, wanted.reason, by, func() {
+	record, err := a.Revocations.Revoke(wanted, func() {
 		ended = a.Sessions.Review()
-		if wanted.session != nil { // it may just have been renewed
-			wanted.session.End(wire.TokenRevoked, 0)
+		if s, found := a.Sessions.Session(wanted.Session); found { // it may just have been renewed
+			s.End(wire.TokenRevoked, 0)
 		}
 	})
 	if err != nil && !errors.Is(err, state.ErrNotStored) {
@@ -66,65 +65,50 @@ func (a *API) revoke(r *request) (answer, error) {
 		result = "not stored"
 		a.Log.Error("revocation not stored", slog.String("id", record.ID), slog.Any("error", err))
 	}
-	target := append(a.target(record), slog.Int("sessions_ended", ended))
-	if wanted.session != nil {
-		target = append(target, slog.String("session", wanted.session.ID()))
-	}
-	a.audit(r, "revoke", result, target...)
+	a.audit(r, "revoke", result, append(a.target(record), slog.Int("sessions_ended", ended))...)
 	if err != nil {
 		return answer{}, serverError("revocation " + record.ID + " is in force, but could not be stored: a restart forgets it")
 	}
 	item := a.describeRevocation(record)
 	item.Ended = &ended
-	if wanted.session != nil {
-		item.Session = wanted.session.ID()
-	}
 	return answer{status: http.StatusCreated, location: "/v1/revocations/" + record.ID, body: item}, nil
-}
-
-// wanted is what a request wants to be revoked.
-type wanted struct {
-	auth.Revocation
-	reason  string
-	session Session // whose token; nil: no session was named
 }
 
 var revocationMembers = []string{
 	"session", "issuer", "subject", "client_id", "token_id", "key_id", "issued_before", "expires_at", "reason",
 }
 
-func (a *API) wantedRevocation(r *request) (wanted, error) {
+// wantedRevocation is what a request wants to be revoked.
+func (a *API) wantedRevocation(r *request) (wanted state.Record, err error) {
 	if _, err := query(r.Request); err != nil {
-		return wanted{}, err
+		return wanted, err
 	}
 	members, err := body(r.Request, revocationMembers...)
 	if err != nil {
-		return wanted{}, err
+		return wanted, err
 	}
-	w := wanted{reason: members["reason"]}
 	if err := oneTarget(members); err != nil {
-		return wanted{}, err
+		return wanted, err
 	}
-	if id, ok := members["session"]; ok {
-		err = a.targetSession(&w, id)
+	wanted.Session, wanted.Reason = members["session"], members["reason"]
+	wanted.CreatedBy = state.Actor{Issuer: r.operator.IssuerName, Subject: r.operator.Subject}
+	if wanted.Session != "" {
+		wanted.Revocation, err = a.tokenOf(wanted.Session)
 	} else {
-		err = a.targetIssuer(&w, members)
+		wanted.Revocation, err = a.tokensOf(members)
 	}
 	if err != nil {
-		return wanted{}, err
+		return wanted, err
 	}
 	if text, ok := members["expires_at"]; ok {
-		if w.Until, err = parseTime("expires_at", text); err != nil {
-			return wanted{}, err
+		if wanted.Until, err = parseTime("expires_at", text); err != nil {
+			return wanted, err
 		}
-		if !w.Until.After(time.Now()) {
-			return wanted{}, invalidRequest("expires_at: is past")
+		if !wanted.Until.After(time.Now()) {
+			return wanted, invalidRequest("expires_at: is past")
 		}
 	}
-	if err := w.Check(); err != nil {
-		return wanted{}, invalidRequest(err.Error())
-	}
-	return w, nil
+	return wanted, nil
 }
 
 // oneTarget refuses what names no target, or two.
@@ -152,42 +136,41 @@ func oneTarget(members map[string]string) error {
 	return nil
 }
 
-// targetSession means the present token of a session, and no other.
-func (a *API) targetSession(w *wanted, id string) error {
-	s, found := a.Sessions.Session(id)
+// tokenOf means the present token of a session, and no other.
+func (a *API) tokenOf(session string) (auth.Revocation, error) {
+	s, found := a.Sessions.Session(session)
 	if !found {
-		return notFound("session: there is no such session")
+		return auth.Revocation{}, notFound("session: there is no such session")
 	}
 	identity := s.Identity()
-	w.session = s
-	w.Revocation = auth.Revocation{Issuer: identity.Issuer, Digest: identity.Digest, Until: identity.Expires}
-	return nil
+	return auth.Revocation{Issuer: identity.Issuer, Digest: identity.Digest, Until: identity.Expires}, nil
 }
 
-func (a *API) targetIssuer(w *wanted, members map[string]string) error {
+// tokensOf means those of an issuer that the members name.
+func (a *API) tokensOf(members map[string]string) (auth.Revocation, error) {
 	iss, found := a.Issuers()[members["issuer"]]
 	if !found {
-		return invalidRequest(fmt.Sprintf("issuer: none is named %.64q", members["issuer"]))
+		return auth.Revocation{}, invalidRequest(fmt.Sprintf("issuer: none is named %.64q", members["issuer"]))
 	}
-	w.Revocation = auth.Revocation{
+	r := auth.Revocation{
 		Issuer: iss, Subject: members["subject"], ClientID: members["client_id"],
 		TokenID: members["token_id"], Key: members["key_id"],
 	}
-	if w.TokenID != "" || w.Key != "" {
-		return nil
+	if r.TokenID != "" || r.Key != "" {
+		return r, nil
 	}
-	w.IssuedBefore = time.Now()
+	r.IssuedBefore = time.Now()
 	if text, ok := members["issued_before"]; ok {
 		var err error
-		if w.IssuedBefore, err = parseTime("issued_before", text); err != nil {
-			return err
+		if r.IssuedBefore, err = parseTime("issued_before", text); err != nil {
+			return r, err
 		}
 	}
 	// An iat is a whole second: a token of this one may be from before.
-	if whole := w.IssuedBefore.Truncate(time.Second); w.IssuedBefore.After(whole) {
-		w.IssuedBefore = whole.Add(time.Second)
+	if whole := r.IssuedBefore.Truncate(time.Second); r.IssuedBefore.After(whole) {
+		r.IssuedBefore = whole.Add(time.Second)
 	}
-	return nil
+	return r, nil
 }
 
 func parseTime(name, text string) (time.Time, error) {
@@ -243,7 +226,7 @@ func (a *API) takeBack(r *request) (answer, error) {
 
 func (a *API) describeRevocation(r state.Record) revocationItem {
 	return revocationItem{
-		ID: r.ID, Issuer: a.issuerName(r.Issuer),
+		ID: r.ID, Session: r.Session, Issuer: a.issuerName(r.Issuer),
 		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key,
 		IssuedBefore: orNull(r.IssuedBefore), Expires: orNull(r.Until),
 		Reason: r.Reason, Created: r.CreatedAt, CreatedBy: r.CreatedBy,
@@ -272,7 +255,7 @@ func orNull(t time.Time) *time.Time {
 func (a *API) target(r state.Record) []slog.Attr {
 	attrs := []slog.Attr{slog.String("id", r.ID), slog.String("issuer", a.issuerName(r.Issuer))}
 	for _, name := range []struct{ key, value string }{
-		{"subject", r.Subject}, {"client_id", r.ClientID}, {"token_id", r.TokenID}, {"key_id", r.Key},
+		{"session", r.Session}, {"subject", r.Subject}, {"client_id", r.ClientID}, {"token_id", r.TokenID}, {"key_id", r.Key},
 	} {
 		if name.value != "" {
 			attrs = append(attrs, foreign(name.key, name.value))

@@ -80,7 +80,6 @@ func TestRevoke(t *testing.T) {
 
 			// The list has the same, but for what was counted.
 			list := s.do("GET", "/v1/revocations", "")
-			got.text = strings.Replace(got.text, `"session":"A",`, "", 1)
 			if want := strings.Replace(got.text, fmt.Sprintf(`,"sessions_ended":%d}`, len(ended)), "}", 1); list.text != `{"items":[`+strings.TrimSpace(want)+`],"next":null}`+"\n" {
 				t.Errorf("listed %s\nwant   %s", list.text, want)
 			}

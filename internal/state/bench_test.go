@@ -27,10 +27,13 @@ func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	doc := []byte(header)
 	for i := range n {
-		r := newRecord(auth.Revocation{
-			Issuer: "https://login.example.com", Subject: fmt.Sprintf("subject-%028d", i),
-			IssuedBefore: time.Now(), Until: time.Now().Add(time.Hour),
-		}, "a reason of some length", operator)
+		r := created(Record{
+			Revocation: auth.Revocation{
+				Issuer: "https://login.example.com", Subject: fmt.Sprintf("subject-%028d", i),
+				IssuedBefore: time.Now(), Until: time.Now().Add(time.Hour),
+			},
+			Reason: "a reason of some length", CreatedBy: operator,
+		}, time.Now())
 		r.ID = fmt.Sprintf("%016x", i+1)
 		doc = append(doc, r.entry()...)
 	}

@@ -24,6 +24,7 @@ type entry struct {
 	TokenID      string    `json:"token_id,omitempty"`
 	Key          string    `json:"key_id,omitempty"`
 	Digest       []byte    `json:"digest,omitempty"`
+	Session      string    `json:"session,omitempty"`
 	IssuedBefore time.Time `json:"issued_before,omitzero"`
 	Until        time.Time `json:"until,omitzero"`
 	Reason       string    `json:"reason,omitempty"`
@@ -37,7 +38,7 @@ func (r *Record) entry() []byte {
 		ID:     r.ID,
 		Issuer: r.Issuer, Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, Key: r.Key,
 		IssuedBefore: r.IssuedBefore, Until: r.Until,
-		Reason: r.Reason, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
+		Session: r.Session, Reason: r.Reason, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
 	}
 	if r.Digest != [sha256.Size]byte{} {
 		e.Digest = r.Digest[:]
@@ -63,7 +64,7 @@ func (e entry) record() (*Record, error) {
 			Issuer: e.Issuer, Subject: e.Subject, ClientID: e.ClientID, TokenID: e.TokenID, Key: e.Key,
 			IssuedBefore: e.IssuedBefore.UTC(), Until: e.Until.UTC(),
 		},
-		Reason: e.Reason, CreatedAt: e.CreatedAt.UTC(), CreatedBy: e.CreatedBy,
+		Session: e.Session, Reason: e.Reason, CreatedAt: e.CreatedAt.UTC(), CreatedBy: e.CreatedBy,
 	}
 	if e.Digest != nil && len(e.Digest) != len(r.Digest) {
 		return nil, errDigest

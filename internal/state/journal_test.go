@@ -201,7 +201,7 @@ func TestDiskFails(t *testing.T) {
 			}
 			for i := range tt.wantFailed {
 				subject := fmt.Sprint("new ", i)
-				r, err := d.Revoke(auth.Revocation{Issuer: "i", Subject: subject}, "", operator, nil)
+				r, err := d.Revoke(Record{Revocation: auth.Revocation{Issuer: "i", Subject: subject}, CreatedBy: operator}, nil)
 				if !errors.Is(err, ErrNotStored) || r.ID <= old.ID || strings.Contains(err.Error(), "\n") {
 					t.Errorf("revoking: %+v, %v", r, err)
 				}

@@ -161,7 +161,7 @@ func writeUntilKilled(d *Dir) error {
 	made := make(chan string, 1000)
 	go func() {
 		for {
-			r, err := d.Revoke(auth.Revocation{Issuer: "i", Subject: "a"}, "some reason", operator, nil)
+			r, err := d.Revoke(Record{Revocation: auth.Revocation{Issuer: "i", Subject: "a"}, Reason: "some reason", CreatedBy: operator}, nil)
 			if err != nil {
 				failed <- err
 			}
@@ -315,7 +315,7 @@ func fillTheDisk(d *Dir) error {
 				return err
 			}
 		}
-		_, err := d.Revoke(auth.Revocation{Issuer: "i", Subject: fmt.Sprint(i)}, "", operator, nil)
+		_, err := d.Revoke(Record{Revocation: auth.Revocation{Issuer: "i", Subject: fmt.Sprint(i)}, CreatedBy: operator}, nil)
 		if errors.Is(err, ErrNotStored) && errors.Is(err, syscall.EFBIG) && revoked(d, fmt.Sprint(i)) {
 			failures++
 		} else if err != nil {
@@ -332,7 +332,7 @@ func fillTheDisk(d *Dir) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &unlimited); err != nil {
 		return err
 	}
-	if _, err := d.Revoke(auth.Revocation{Issuer: "i", Subject: "last"}, "", operator, nil); err != nil {
+	if _, err := d.Revoke(Record{Revocation: auth.Revocation{Issuer: "i", Subject: "last"}, CreatedBy: operator}, nil); err != nil {
 		return err
 	}
 	say("done")

@@ -16,6 +16,7 @@ import (
 type Record struct {
 	ID string // of 16 characters of [0-9a-f], ascending in order of creation
 	auth.Revocation
+	Session   string // whose token it was, where that is how it was named
 	Reason    string
 	CreatedAt time.Time
 	CreatedBy Actor
@@ -38,12 +39,13 @@ var (
 
 // Revoke puts a revocation in force at once, calls inForce (unless nil), and
 // returns when it is stored so that neither a kill nor a power cut loses it: a
-// slow disk keeps no session alive whose owner looks again in inForce.
+// slow disk keeps no session alive whose owner looks again in inForce. What it
+// returns has its ID and CreatedAt.
 //
 // The record is good also with an error that wraps ErrNotStored. Any other says
 // what is wrong with the revocation or the reason, and nothing has changed.
-func (d *Dir) Revoke(revocation auth.Revocation, reason string, by Actor, inForce func()) (Record, error) {
-	r := newRecord(revocation, reason, by)
+func (d *Dir) Revoke(wanted Record, inForce func()) (Record, error) {
+	r := created(wanted, time.Now())
 	if err := r.check(); err != nil {
 		return Record{}, err
 	}
@@ -113,15 +115,15 @@ func (d *Dir) List(after string, limit int) (page []Record, more bool) {
 // maxReason is the most bytes of a reason.
 const maxReason = 256
 
-// newRecord returns a record that has no id yet. An Until that RFC 3339 cannot
+// created returns the record, which has no id yet. An Until that RFC 3339 cannot
 // write is kept as none: exp may lie in any year.
-func newRecord(revocation auth.Revocation, reason string, by Actor) *Record {
-	r := &Record{Revocation: revocation, Reason: reason, CreatedAt: time.Now().Round(0).UTC(), CreatedBy: by}
+func created(r Record, now time.Time) *Record {
+	r.CreatedAt = now.Round(0).UTC()
 	r.IssuedBefore, r.Until = r.IssuedBefore.Round(0).UTC(), r.Until.Round(0).UTC()
 	if r.Until.Year() > maxYear {
 		r.Until = time.Time{}
 	}
-	return r
+	return &r
 }
 
 // maxYear is the last one that RFC 3339 has.

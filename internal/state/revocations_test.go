@@ -29,7 +29,10 @@ func TestRevoke(t *testing.T) {
 			alice := &auth.Identity{Issuer: "https://a.test", Subject: "alice", IssuedAt: before.Add(-time.Minute)}
 
 			inForce := 0
-			first, err := d.Revoke(auth.Revocation{Issuer: "https://a.test", Subject: "alice", IssuedBefore: before}, "laptop lost", operator, func() {
+			first, err := d.Revoke(Record{
+				Revocation: auth.Revocation{Issuer: "https://a.test", Subject: "alice", IssuedBefore: before},
+				Reason:     "laptop lost", CreatedBy: operator,
+			}, func() {
 				inForce++
 				if !d.Revocations().Revoked(alice, time.Now()) {
 					t.Error("told that it is in force, and it is not")
@@ -92,7 +95,7 @@ func TestRecordsAreKept(t *testing.T) {
 		{Issuer: "https://a.test", Key: odd},
 		{Issuer: "https://a.test", Digest: sha256.Sum256([]byte("x"))},
 	} {
-		kept, err := d.Revoke(r, odd, Actor{Issuer: odd, Subject: odd}, nil)
+		kept, err := d.Revoke(Record{Revocation: r, Session: odd, Reason: odd, CreatedBy: Actor{Issuer: odd, Subject: odd}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +128,7 @@ func TestRevokeRefuses(t *testing.T) {
 		{auth.Revocation{Issuer: "i", IssuedBefore: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "", "issued_before: not in the years 0 to 9999"},
 		{auth.Revocation{Issuer: "i", Until: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}, "", "expires_at: not in the years 0 to 9999"},
 	} {
-		_, err := d.Revoke(tt.revocation, tt.reason, operator, func() { t.Error("in force") })
+		_, err := d.Revoke(Record{Revocation: tt.revocation, Reason: tt.reason, CreatedBy: operator}, func() { t.Error("in force") })
 		if err == nil || err.Error() != tt.want || errors.Is(err, ErrNotStored) {
 			t.Errorf("got %v, want %s", err, tt.want)
 		}
@@ -281,7 +284,7 @@ func reopen(t testing.TB, d *Dir, dir string) *Dir {
 
 func revoke(t testing.TB, d *Dir, r auth.Revocation) Record {
 	t.Helper()
-	kept, err := d.Revoke(r, "", operator, nil)
+	kept, err := d.Revoke(Record{Revocation: r, CreatedBy: operator}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,7 +175,7 @@ func (a *API) tokensOf(members map[string]string) (auth.Revocation, error) {
 
 func parseTime(name, text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	if err != nil || t.IsZero() { // which would stand for no time
 		return time.Time{}, invalidRequest(fmt.Sprintf("%s: want a time such as 2026-01-31T12:00:00Z, got %.64q", name, text))
 	}
 	return t.UTC(), nil

@@ -159,6 +159,7 @@ func TestBadRevocations(t *testing.T) {
 		{"a time for a key", `{"issuer":"main","key_id":"k","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
 		{"a time for a session", `{"session":"A","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
 		{"a date", `{"issuer":"main","issued_before":"2026-01-01"}`, `issued_before: want a time such as 2026-01-31T12:00:00Z, got "2026-01-01"`},
+		{"the time that stands for none", `{"issuer":"main","issued_before":"0001-01-01T00:00:00Z"}`, `issued_before: want a time such as 2026-01-31T12:00:00Z, got "0001-01-01T00:00:00Z"`},
 		{"seconds", `{"issuer":"main","expires_at":"1767225600"}`, `expires_at: want a time such as 2026-01-31T12:00:00Z, got "1767225600"`},
 		{"a year of five digits", `{"issuer":"main","issued_before":"9999-12-31T23:59:59-01:00"}`, "issued_before: not in the years 0 to 9999"},
 		{"over already", `{"issuer":"main","expires_at":"2020-01-01T00:00:00Z"}`, "expires_at: is past"},

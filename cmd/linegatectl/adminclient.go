@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -111,6 +112,9 @@ func (a *adminClient) unreachable(err error) error {
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("nothing listens at %s (connection refused): the gateway is down, or its configuration does not turn the admin API on there (admin.address)", a.base.Host)
+	}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		err = alert // TLS, without where in net/http it came up
 	}
 	return fmt.Errorf("admin API at %s: %w", a.base.Host, err)
 }

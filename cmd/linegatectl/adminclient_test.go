@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/devissuer"
 )
 
@@ -250,6 +255,12 @@ func TestAdminPages(t *testing.T) {
 			[]string{"client_id=c&issuer=main&key_id=k&limit=500&subject=a%2Bb%25c&token_id=t"},
 			"",
 		},
+		"an empty filter is one": {
+			"--token-id= --subject=",
+			[]adminAnswer{page(`null`)},
+			[]string{"limit=500&subject=&token_id="},
+			"",
+		},
 		"what came before a failure": {
 			"",
 			[]adminAnswer{page(`"A"`, "A"), {500, nil, `{"error":"server_error"}`}},
@@ -304,12 +315,50 @@ func TestAdminToken(t *testing.T) {
 	}
 }
 
+// Over TLS, with the certificate that the gateway wants of its operators, and
+// with a token that is bound to it (RFC 8705).
+func TestAdminTLS(t *testing.T) {
+	certs := certtest.New(t)
+	o := operate(t, func(c *config.Config) {
+		c.Admin.TLS = config.AdminTLS{Cert: certs.Cert, Key: certs.Key, ClientCA: certs.CA}
+	})
+	pair, err := tls.LoadX509KeyPair(certs.Cert, certs.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := sha256.Sum256(pair.Certificate[0])
+	bound := o.operator(authtest.Claim("cnf", map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(hash[:])}))
+	other := o.operator(authtest.Claim("cnf", map[string]string{"x5t#S256": strings.Repeat("A", 43)}))
+	for name, test := range map[string]struct {
+		token string
+		args  []string
+		want  string // on standard error
+	}{
+		"with the certificate": {o.operator(), []string{"--client-cert", certs.Cert, "--client-key", certs.Key}, ""},
+		"a bound token":        {bound, []string{"--client-cert", certs.Cert, "--client-key", certs.Key}, ""},
+		"bound to another": {
+			other,
+			[]string{"--client-cert", certs.Cert, "--client-key", certs.Key},
+			"linegatectl: the admin API refused the token (invalid_token: ",
+		},
+		"without it": {o.operator(), nil, "linegatectl: admin API at " + o.api + ": "},
+	} {
+		got := run(t, "", append([]string{"sessions", "--admin-url", "https://" + o.api, "--ca-file", certs.CA, "--admin-token-file", test.token}, test.args...)...)
+		if !strings.HasPrefix(got.stderr, test.want) || (test.want == "") != (got == result{exitOK, "No sessions.\n", ""}) {
+			t.Errorf("%s: %+v, want %s", name, got, test.want)
+		}
+	}
+	got := run(t, "", "sessions", "--admin-url", "http://"+o.api, "--admin-token-file", o.operator())
+	if got.status != exitFailure || got.stderr != "linegatectl: "+o.api+" answered HTTP 400 and no JSON: is that the admin API?\n" {
+		t.Errorf("in clear: %+v", got)
+	}
+}
+
 // The admin verbs' wrong usage.
 func TestAdminUsage(t *testing.T) {
 	other := write(t, "linegate.yaml", "issuers: [")
 	for line, want := range map[string]string{
 		"sessions alice":                                           `unknown command "alice" for "linegatectl sessions"`,
-		"sessions --subject=":                                      "--subject: is empty",
 		"sessions --limit -1":                                      "--limit: want at least 0",
 		"sessions --output yaml":                                   `--output: "yaml" is neither table nor json`,
 		"sessions --admin-url 127.0.0.1:9886":                      "--admin-url: want http://host:port or https://host:port",

@@ -20,3 +20,25 @@ func TestKickFails(t *testing.T) {
 		t.Errorf("asked %q", asked)
 	}
 }
+
+// Those that are there are ended, whatever else was named; their tokens stay
+// good.
+func TestKick(t *testing.T) {
+	o := operate(t, nil)
+	a, b, c := o.connect(), o.connect(), o.connect()
+	got := o.run("kick", a.session, "NOBODY", b.session)
+	want := result{
+		exitFailure, a.session + ": ended\nNOBODY: no such session\n" + b.session + ": ended\n",
+		"linegatectl: not found: 1 of 3\n",
+	}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	a.ended()
+	b.ended()
+	c.lives()
+	o.connectWith(a.token).lives()
+	if got := o.run("kick", c.session); got != (result{exitOK, c.session + ": ended\n", ""}) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -48,7 +48,10 @@ func (r recorded) target() string {
 			words = append(words, part.name+"="+cell(part.value))
 		}
 	}
-	if !r.IssuedBefore.IsZero() {
+	switch {
+	case len(words) == 1 && r.IssuedBefore.IsZero(): // of a session, which the API does not remember
+		words = append(words, "(one token)")
+	case !r.IssuedBefore.IsZero():
 		words = append(words, "issued_before="+r.IssuedBefore.UTC().Format(time.RFC3339))
 	}
 	return strings.Join(words, " ")

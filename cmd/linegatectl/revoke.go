@@ -150,6 +150,9 @@ func timeOf(flag, text string) (time.Time, error) {
 func (f *revokeFlags) run(ctx context.Context, c *console, api *adminClient, wanted revocation) error {
 	var answer json.RawMessage
 	err := api.call(ctx, http.MethodPost, "/v1/revocations", wanted, &answer)
+	if refusal, ok := errors.AsType[*adminRefusal](err); ok && refusal.status == http.StatusBadRequest && f.target.tokenFile != "" {
+		return fmt.Errorf("%w (the token's exp is %s)", err, wanted.ExpiresAt.Format(time.RFC3339))
+	}
 	if err != nil {
 		return err
 	}
@@ -163,6 +166,7 @@ func (f *revokeFlags) run(ctx context.Context, c *console, api *adminClient, wan
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return fmt.Errorf("revoked, but the admin API's answer is not what this version knows: %w", err)
 	}
+	made.Session = wanted.Session
 	_, err = fmt.Fprintf(c.stdout, "Revoked: %s\nSessions ended: %d\nForgotten: %s\nTo take it back: linegatectl revoke undo %s\n",
 		made.target(), made.SessionsEnded, made.forgotten(), cell(made.ID))
 	return err

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -102,5 +104,137 @@ func TestRevokeFor(t *testing.T) {
 	at, err := time.Parse(time.RFC3339, strings.TrimSuffix(text, `"}`))
 	if err != nil || at.Before(before.Add(24*time.Hour)) || at.After(time.Now().Add(24*time.Hour)) {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Each way to name what is revoked, on a gateway: the session ends and its token
+// stays out, others do not notice; and all of it until it is taken back.
+func TestRevoke(t *testing.T) {
+	o := operate(t, nil)
+	bystander := o.connect(authtest.Sub("bystander"), authtest.Claim("client_id", "other"))
+	token := o.issuer.Token(authtest.Sub("mal\nlory"), authtest.Claim("client_id", "meter"), authtest.Claim("jti", "t-1"))
+	leaked := write(t, "leaked.jwt", token)
+	kid := o.issuer.SigningKey().ID
+	d := o.connectWith(token)
+	for _, test := range []struct {
+		args   []string
+		what   string // is said to be revoked
+		always bool   // and never forgotten
+		all    bool   // the bystander too
+	}{
+		{args: []string{"--session", "SESSION"}, what: "issuer=main session=SESSION"},
+		{args: []string{"--issuer", "main", "--token-file", leaked}, what: "issuer=main token_id=t-1"},
+		{args: []string{"--issuer", "main", "--token-id", "t-1"}, what: "issuer=main token_id=t-1", always: true},
+		{args: []string{"--issuer", "main", "--subject", "mal\nlory"}, what: `issuer=main subject="mal\nlory" issued_before=TIME`, always: true},
+		{args: []string{"--issuer", "main", "--client-id", "meter", "--for", "24h"}, what: "issuer=main client_id=meter issued_before=TIME"},
+		{args: []string{"--issuer", "main", "--key-id", kid, "--yes"}, what: "issuer=main key_id=" + kid, always: true, all: true},
+		{args: []string{"--issuer", "main", "--all-of-issuer", "--yes"}, what: "issuer=main issued_before=TIME", always: true, all: true},
+	} {
+		t.Log(test.args)
+		for i, arg := range test.args {
+			test.args[i] = strings.ReplaceAll(arg, "SESSION", d.session)
+		}
+		ended, forgotten := 1, "TIME"
+		if test.all {
+			ended = 2
+		}
+		if test.always {
+			forgotten = "never"
+		}
+		got := o.run(append([]string{"revoke", "--reason", "a test"}, test.args...)...)
+		_, id, _ := strings.Cut(strings.TrimSpace(got.stdout), "revoke undo ")
+		want := fmt.Sprintf("Revoked: %s\nSessions ended: %d\nForgotten: %s\nTo take it back: linegatectl revoke undo %s\n",
+			strings.ReplaceAll(test.what, "SESSION", d.session), ended, forgotten, id)
+		if got.status != exitOK || timeless(got.stdout) != want || id == "" {
+			t.Fatalf("%+v\nwant %s", got, want)
+		}
+		d.ended()
+		if _, answer := o.login(token); !strings.HasPrefix(answer, "BYE invalid_token ") {
+			t.Errorf("got %q", answer)
+		}
+		if test.all {
+			bystander.ended()
+		} else {
+			bystander.lives()
+		}
+		if got := o.run("revoke", "undo", id); got != (result{exitOK, id + ": taken back\n", ""}) {
+			t.Errorf("%+v", got)
+		}
+		d = o.connectWith(token)
+		if test.all {
+			bystander = o.connectWith(bystander.token)
+		}
+	}
+}
+
+var anyTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
+func timeless(text string) string { return anyTime.ReplaceAllString(text, "TIME") }
+
+// The list is in order of creation, in both forms, and what is not on it cannot
+// be taken back.
+func TestRevokeList(t *testing.T) {
+	o := operate(t, nil)
+	if got := o.run("revoke", "list"); got != (result{exitOK, "No revocations.\n", ""}) {
+		t.Errorf("%+v", got)
+	}
+	var ids []string
+	for _, subject := range []string{"b", "a b", "c"} {
+		got := o.run("revoke", "--issuer", "main", "--subject", subject, "--reason", "\x1b[2J", "--output", "json")
+		var made struct{ ID string }
+		if err := json.Unmarshal([]byte(got.stdout), &made); err != nil || got.status != exitOK {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		ids = append(ids, made.ID)
+	}
+	ids = append(ids, "0123456789abcdef")
+	got := o.run("revoke", "undo", ids[0], ids[3])
+	want := result{exitFailure, ids[0] + ": taken back\n" + ids[3] + ": no such revocation\n", "linegatectl: not found: 1 of 2\n"}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+
+	got = o.run("revoke", "list")
+	var lines []string
+	for line := range strings.Lines(timeless(got.stdout)) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	wantLines := []string{
+		"ID CREATED BY FORGOTTEN REASON REVOKED",
+		ids[1] + ` TIME olga never "\x1b[2J" issuer=main subject="a b" issued_before=TIME`,
+		ids[2] + ` TIME olga never "\x1b[2J" issuer=main subject=c issued_before=TIME`,
+	}
+	if !slices.Equal(lines, wantLines) {
+		t.Errorf("got %q\nwant %q", lines, wantLines)
+	}
+
+	got = o.run("revoke", "list", "--output", "json", "--limit", "1")
+	var r struct{ ID, Subject, Reason string }
+	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil || r.ID != ids[1] || r.Subject != "a b" || r.Reason != "\x1b[2J" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// What the gateway has to say against a revocation.
+func TestRevokeFails(t *testing.T) {
+	o := operate(t, nil)
+	const refused = "linegatectl: the admin API answered HTTP 400 invalid_request: "
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--session", "NOBODY"}, "linegatectl: the admin API answered HTTP 404 not_found: session: there is no such session\n"},
+		{[]string{"--subject", "a", "--issuer", "nobody"}, refused + "issuer: none is named \"nobody\"\n"},
+		{[]string{"--subject", strings.Repeat("a", 257), "--issuer", "main"}, refused + "subject: "},
+		{[]string{"--subject", "a", "--issuer", "main", "--reason", strings.Repeat("a", 257)}, refused + "reason: "},
+		{[]string{"--subject", "a", "--issuer", "main", "--forget-at", "2020-01-31T12:00:00Z"}, refused + "expires_at: is past\n"},
+		{
+			[]string{"--token-file", tokenFile(t, o.issuer, authtest.Claim("exp", 1700000000)), "--issuer", "main"},
+			refused + "expires_at: is past (the token's exp is 2023-11-14T22:13:20Z)\n",
+		},
+	} {
+		if got := o.run(append([]string{"revoke"}, test.args...)...); got.status != exitFailure || !strings.HasPrefix(got.stderr, test.want) || got.stdout != "" {
+			t.Errorf("%+v\nwant %s", got, test.want)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -29,10 +28,6 @@ key_id, token_id, remote, opened_at and expires_at there.
   linegatectl sessions --client-id meter --output json | jq -r .session | xargs -r linegatectl kick`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter, err := sessionFilter(cmd)
-			if err != nil {
-				return err
-			}
 			if err := list.check(); err != nil {
 				return err
 			}
@@ -40,7 +35,7 @@ key_id, token_id, remote, opened_at and expires_at there.
 			if err != nil {
 				return err
 			}
-			return failed(list.write(cmd.Context(), c.stdout, api, "/v1/sessions", filter, sessionRows))
+			return failed(list.write(cmd.Context(), c.stdout, api, "/v1/sessions", sessionFilter(cmd), sessionRows))
 		},
 	}
 	flags := cmd.Flags()
@@ -55,20 +50,15 @@ key_id, token_id, remote, opened_at and expires_at there.
 }
 
 // sessionFilter returns the parameters of the flags that were given. One that
-// is empty is a variable that a script has not set: it must not list everybody.
-func sessionFilter(cmd *cobra.Command) (url.Values, error) {
+// is empty finds the sessions that have none.
+func sessionFilter(cmd *cobra.Command) url.Values {
 	filter := url.Values{}
 	for _, name := range []string{"issuer", "subject", "client-id", "key-id", "token-id"} {
-		flag := cmd.Flags().Lookup(name)
-		switch value := flag.Value.String(); {
-		case !flag.Changed:
-		case value == "":
-			return nil, fmt.Errorf("--%s: is empty", name)
-		default:
-			filter.Set(strings.ReplaceAll(name, "-", "_"), value)
+		if flag := cmd.Flags().Lookup(name); flag.Changed {
+			filter.Set(strings.ReplaceAll(name, "-", "_"), flag.Value.String())
 		}
 	}
-	return filter, nil
+	return filter
 }
 
 var sessionRows = rows{

@@ -75,7 +75,7 @@ type departures struct {
 	// Theirs was final, or no set seen here had them: then they left with
 	// the first of these at the latest.
 	rest  departure
-	asked bool // about one of those
+	asked bool // about one of those, so that any other set may be news
 	moved bool // keys left or came back since news was asked for
 }
 
@@ -139,7 +139,7 @@ func (d *departures) observe(set *KeySet, now time.Time) (left, back []string) {
 		d.confirm(key, now)
 	}
 	if d.rest.since.IsZero() {
-		d.rest.since, d.moved = now, d.asked
+		d.rest.since = now
 	}
 	d.confirm(&d.rest, now)
 	if d.last != nil {
@@ -151,9 +151,9 @@ func (d *departures) observe(set *KeySet, now time.Time) (left, back []string) {
 			}
 		}
 	}
+	d.moved = d.moved || len(left)+len(back) > 0 || d.asked && set != d.last
 	d.last = set
 	d.forget()
-	d.moved = d.moved || len(left)+len(back) > 0
 	return left, back
 }
 

@@ -1,20 +1,27 @@
 package auth_test
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/mint"
 )
 
-// departing is an issuer whose first key has a session on it. Its removal grace
-// is a minute; so a departure is confirmed half a minute after it.
+// departing is an issuer with a session on its first key. The removal grace is
+// a minute, so a departure is confirmed half a minute after it.
 type departing struct {
 	remote
+	key     *mint.Key
 	session *auth.Identity
-	reviews int // calls of Changed, counted between synctest.Waits
+	reviews atomic.Int64 // calls of Changed since the last expect
 }
 
 func depart(t *testing.T, change func(*authtest.Issuer, *auth.RemoteConfig)) *departing {
@@ -22,45 +29,47 @@ func depart(t *testing.T, change func(*authtest.Issuer, *auth.RemoteConfig)) *de
 	d := new(departing)
 	d.remote = run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
 		c.RemovalGrace = time.Minute
-		c.Changed = func() { d.reviews++ }
+		c.Changed = func() { d.reviews.Add(1) }
 		if change != nil {
 			change(iss, c)
 		}
 	})
-	d.session = d.identity(t)
-	d.reviews = 0
+	d.key, d.session = d.SigningKey(), d.identity(t)
 	return d
 }
 
 // identity logs in.
-func (r remote) identity(t *testing.T) *auth.Identity {
+func (r remote) identity(t *testing.T, changes ...authtest.Change) *auth.Identity {
 	t.Helper()
-	identity, err := r.v.Verify(t.Context(), r.Token(), auth.Proof{})
+	identity, err := r.v.Verify(t.Context(), r.Token(changes...), auth.Proof{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return identity
 }
 
-// fetch makes the Remote fetch now, as a login with an unknown key does.
+// fetch makes the Remote fetch when the cool-down is over, as a login with an
+// unknown key does.
 func (r remote) fetch(t *testing.T) {
 	t.Helper()
 	time.Sleep(3 * time.Second)
 	r.mustLogin(t, r.Token(authtest.SignedBy(r.NewKey())), auth.UnknownKey, 0)
 }
 
+// replace has the issuer publish another key instead of the session's.
+func (d *departing) replace() { d.Remove(d.key.ID); d.Rotate() }
+
 // expect checks how the session stands, and how often a review was asked for
-// since the last time.
-func (d *departing) expect(t *testing.T, want auth.Standing, reviews int) {
+// since the last expect.
+func (d *departing) expect(t *testing.T, want auth.Standing, reviews int64) {
 	t.Helper()
 	synctest.Wait()
 	if got := d.v.Standing(d.session); got != want {
 		t.Errorf("after %v: standing %v, want %v", time.Since(d.session.IssuedAt), got, want)
 	}
-	if d.reviews != reviews {
-		t.Errorf("after %v: %d reviews, want %d", time.Since(d.session.IssuedAt), d.reviews, reviews)
+	if got := d.reviews.Swap(0); got != reviews {
+		t.Errorf("after %v: %d reviews, want %d", time.Since(d.session.IssuedAt), got, reviews)
 	}
-	d.reviews = 0
 }
 
 var (
@@ -68,41 +77,280 @@ var (
 	departed = auth.Standing{State: auth.Departed, Grace: time.Minute}
 )
 
-func leaves(in time.Duration) auth.Standing {
-	return auth.Standing{State: auth.Departing, Grace: in}
+func leavesIn(grace time.Duration) auth.Standing {
+	return auth.Standing{State: auth.Departing, Grace: grace}
 }
 
-// The life of a departure: known with the first set that lacks the key,
-// confirmed half the grace later, final when the grace is over.
+// The life of a departure: it begins with the first set that lacks the key, is
+// confirmed half the grace later, and is final when the grace is over.
 func TestDeparture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := depart(t, nil)
+		var log bytes.Buffer // written by Run, read while that waits
+		d := depart(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) {
+			c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		})
 		token := d.Token()
-		d.Remove(d.session.KeyID)
-		d.Rotate()
-		d.expect(t, stands, 0) // nobody has noticed
-
+		d.replace()
+		d.expect(t, stands, 0) // not yet noticed
 		d.fetch(t)
-		d.expect(t, leaves(time.Minute), 1)
-		d.mustLogin(t, token, auth.UnknownKey, 3*time.Second) // refused at once, after a look at the latest set
-		d.expect(t, leaves(57*time.Second), 0)
+		d.expect(t, leavesIn(time.Minute), 1)
+		d.mustLogin(t, token, auth.UnknownKey, 3*time.Second) // after a look at a newer set
+		d.expect(t, leavesIn(57*time.Second), 0)
+
 		fetches := d.Fetches()
 		time.Sleep(27*time.Second - time.Nanosecond)
 		synctest.Wait()
 		if n := d.Fetches() - fetches; n != 0 {
-			t.Errorf("%d fetches before it can be confirmed", n)
+			t.Errorf("%d fetches before one can confirm it", n)
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if n := d.Fetches() - fetches; n != 1 {
 			t.Errorf("%d fetches to confirm it", n)
 		}
-		d.expect(t, leaves(30*time.Second), 0)
 		time.Sleep(30*time.Second - time.Nanosecond)
-		d.expect(t, leaves(time.Nanosecond), 0)
+		d.expect(t, leavesIn(time.Nanosecond), 0)
 		time.Sleep(time.Nanosecond)
 		d.expect(t, departed, 1)
 		time.Sleep(48 * time.Hour)
 		d.expect(t, departed, 0)
+
+		for _, message := range []string{"keys left the set", "keys removed"} {
+			if want := fmt.Sprintf(`msg=%q issuer=test kids="[\"test-1\"]"`, message); strings.Count(log.String(), want) != 1 {
+				t.Errorf("want one %s in\n%s", want, log.String())
+			}
+		}
+	})
+}
+
+// A key that any fetch brings back before the end has not left.
+func TestDepartureCancelled(t *testing.T) {
+	for name, back := range map[string]time.Duration{
+		"before the confirming fetch": 10 * time.Second,
+		"after the confirming fetch":  50 * time.Second,
+		"when its grace was over":     70 * time.Second,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := depart(t, nil)
+				d.replace()
+				d.fetch(t)
+				time.Sleep(back)
+				d.Republish(d.key)
+				synctest.Wait()
+				d.v.Standing(d.session) // as each review asks
+				d.reviews.Store(0)
+				d.fetch(t)
+				d.expect(t, stands, 1)
+				time.Sleep(time.Hour)
+				d.expect(t, stands, 0)
+			})
+		})
+	}
+}
+
+// One wrong document drops nobody, however often it is fetched before half the
+// grace is over. Each time that a key leaves, it does so anew.
+func TestDepartureByWrongDocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := depart(t, nil)
+		other := d.NewKey()
+		for range 3 {
+			d.Remove(d.key.ID)
+			d.Republish(other)
+			d.fetch(t)
+			d.expect(t, leavesIn(time.Minute), 1)
+			for range 8 {
+				d.fetch(t)
+			}
+			d.expect(t, leavesIn(36*time.Second), 0)
+			d.Remove(other.ID)
+			d.Republish(d.key)
+			time.Sleep(6 * time.Second) // the confirming fetch
+			d.expect(t, stands, 1)
+		}
+	})
+}
+
+// Only another good set confirms that a key left: an issuer that fails in any
+// way drops nobody, not even when all its keys are stale.
+func TestDepartureNotConfirmedByFailure(t *testing.T) {
+	for _, failure := range authtest.Failures() {
+		for name, back := range map[string]bool{"then without the key": false, "then with the key": true} {
+			t.Run(failure.String()+", "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := depart(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) { c.MaxStale = 20 * time.Minute })
+					d.replace()
+					d.fetch(t)
+					d.expect(t, leavesIn(time.Minute), 1)
+					d.Fail(failure)
+					time.Sleep(30 * time.Minute)
+					d.expect(t, leavesIn(0), 0)
+					if d.Current() != nil {
+						t.Error("keys that are not stale")
+					}
+					if back {
+						d.Republish(d.key)
+					}
+					d.Fail(authtest.Healthy)
+					time.Sleep(5 * time.Minute)
+					if back {
+						d.expect(t, stands, 1)
+					} else {
+						d.expect(t, departed, 1)
+					}
+				})
+			})
+		}
+	}
+}
+
+// An outage alone, beyond max_stale too, changes no standing.
+func TestStandingInOutage(t *testing.T) {
+	for _, failure := range authtest.Failures() {
+		t.Run(failure.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := depart(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) { c.MaxStale = 20 * time.Minute })
+				d.Fail(failure)
+				time.Sleep(30 * time.Minute)
+				d.expect(t, stands, 0)
+				d.mustLogin(t, d.Token(), auth.KeysUnavailable, 9*time.Second) // nobody new gets in
+			})
+		})
+	}
+}
+
+// What it takes for a key to leave: it is a key, not an entry, that sessions
+// stand on, and it must be one that can verify.
+func TestDepartureOfWhat(t *testing.T) {
+	type jwk = map[string]any
+	tests := []struct {
+		name   string
+		listed func(key, other *mint.Key) []jwk
+		leaves bool
+	}{
+		{"listed as before", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(nil)} }, false},
+		{"under another kid", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(one("kid", "renamed"))} }, false},
+		{"without kid", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(one("kid", nil))} }, false},
+		{"for another algorithm of its type", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(one("alg", "PS256"))} }, false},
+		{"for any algorithm", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(one("alg", nil))} }, false},
+		{"beside another", func(k, o *mint.Key) []jwk { return []jwk{k.JWK(nil), o.JWK(nil)} }, false},
+
+		{"not listed", func(_, _ *mint.Key) []jwk { return nil }, true},
+		{"another under its kid", func(k, o *mint.Key) []jwk { return []jwk{o.JWK(one("kid", k.ID))} }, true},
+		{"beside another with its kid", func(k, o *mint.Key) []jwk { return []jwk{k.JWK(nil), o.JWK(one("kid", k.ID))} }, true},
+		{"for encryption", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(one("use", "enc"))} }, true},
+		{"for an algorithm of another type", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(one("alg", "ES256"))} }, true},
+		{"with a private member", func(k, _ *mint.Key) []jwk { return []jwk{k.JWK(one("d", "AQAB"))} }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key, other := newKey(t, "RS256", "k1"), newKey(t, "RS256", "k2")
+				d := depart(t, func(iss *authtest.Issuer, _ *auth.RemoteConfig) { iss.Republish(key) })
+				c := d.Config()
+				c.Algorithms, c.Keys = []string{"RS256"}, d.Remote
+				rs := remote{Issuer: d.Issuer, v: newVerifier(t, c)}
+				d.session = rs.identity(t, authtest.SignedBy(key))
+				d.Remove(key.ID)
+				for _, jwk := range tt.listed(key, other) {
+					d.PublishJWK(jwk)
+				}
+				d.fetch(t)
+				if tt.leaves {
+					d.expect(t, leavesIn(time.Minute), 1)
+				} else {
+					d.expect(t, stands, 0)
+				}
+			})
+		})
+	}
+}
+
+// Without a grace a departure is final as soon as it is confirmed, after a
+// cool-down.
+func TestDepartureWithoutGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := depart(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) { c.RemovalGrace = 0 })
+		d.replace()
+		d.fetch(t)
+		d.expect(t, leavesIn(0), 1)
+		time.Sleep(3*time.Second - time.Nanosecond)
+		d.expect(t, leavesIn(0), 0)
+		time.Sleep(time.Nanosecond)
+		d.expect(t, auth.Standing{State: auth.Departed}, 1)
+	})
+}
+
+// Each key has its own departure, also when they come every two seconds, and
+// the fetches that confirm them keep to the cool-down.
+func TestDepartureOfOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := depart(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) { c.Cooldown = time.Second })
+		begin := time.Now()
+		type session struct {
+			*auth.Identity
+			left time.Time // its key, at the latest
+		}
+		var sessions []session
+		for range 60 {
+			old := d.session
+			time.Sleep(2 * time.Second)
+			d.key = d.SigningKey()
+			d.replace()
+			d.session = d.identity(t)
+			sessions = append(sessions, session{old, time.Now()})
+		}
+		for i, s := range sessions {
+			want := departed
+			if since := time.Since(s.left); since < time.Minute {
+				want = leavesIn(time.Minute - since)
+			}
+			if got := d.v.Standing(s.Identity); got != want {
+				t.Errorf("session %d: %v, want %v", i, got, want)
+			}
+		}
+		if n, allowed := d.Fetches(), int(time.Since(begin)/time.Second)+1; n > allowed {
+			t.Errorf("%d fetches, allowed %d", n, allowed)
+		}
+	})
+}
+
+// A session can be older than the Remote, and on a key that no set here had: it
+// stands until the first set, departs with that, and the next ordinary fetch
+// confirms it.
+func TestDepartureWithFirstSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := depart(t, nil)
+		d.Fail(authtest.Status)
+		d.start(t, func(*auth.Remote) {})
+		d.expect(t, stands, 0)
+		d.replace()
+		d.Fail(authtest.Healthy)
+		time.Sleep(30 * time.Second) // ten cool-downs at most
+		since := time.Since(d.Status().LastSuccess)
+		d.expect(t, leavesIn(time.Minute-since), 1)
+		time.Sleep(5*time.Minute - since)
+		d.expect(t, departed, 1)
+	})
+}
+
+// What Changed does holds up no fetch, and whatever happens meanwhile is one
+// call more.
+func TestChangedTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d *departing
+		slow := make(chan struct{})
+		d = depart(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) {
+			c.Changed = func() { d.reviews.Add(1); <-slow }
+		})
+		for range 5 {
+			d.Remove(d.SigningKey().ID)
+			d.Rotate()
+			d.mustLogin(t, d.Token(), auth.OK, 3*time.Second)
+		}
+		d.expect(t, leavesIn(48*time.Second), 1)
+		close(slow)
+		d.expect(t, leavesIn(48*time.Second), 1)
 	})
 }

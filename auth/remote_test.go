@@ -24,7 +24,9 @@ import (
 type remote struct {
 	*authtest.Issuer
 	*auth.Remote
-	v *auth.Verifier
+	v      *auth.Verifier
+	config auth.RemoteConfig
+	stop   func()
 }
 
 // run starts a Remote that ends with the test; prepare may spoil the issuer
@@ -36,18 +38,34 @@ func run(t *testing.T, prepare func(*authtest.Issuer, *auth.RemoteConfig)) remot
 	if prepare != nil {
 		prepare(iss, &c)
 	}
-	r, err := auth.NewRemote(c)
+	r := remote{Issuer: iss, v: newVerifier(t, iss.Config()), config: c}
+	r.start(t, func(*auth.Remote) {})
+	return r
+}
+
+// start starts another Remote, by r.config, in the place of the one that runs.
+// before is called before it runs.
+func (r *remote) start(t *testing.T, before func(next *auth.Remote)) {
+	t.Helper()
+	next, err := auth.NewRemote(r.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := iss.Config()
-	config.Keys = r
+	before(next)
+	c := r.Config()
+	c.Keys = next
+	if err := r.v.SetIssuers([]auth.IssuerConfig{c}); err != nil {
+		t.Fatal(err)
+	}
+	if r.stop != nil {
+		r.stop()
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
-	done.Go(func() { r.Run(ctx) })
-	t.Cleanup(func() { cancel(); done.Wait() })
+	done.Go(func() { next.Run(ctx) })
+	r.Remote, r.stop = next, func() { cancel(); done.Wait() }
+	t.Cleanup(r.stop)
 	synctest.Wait()
-	return remote{iss, r, newVerifier(t, config)}
 }
 
 // login verifies a token as a session does, with 9 s to wait, and returns how

@@ -95,9 +95,7 @@ func Serve(t testing.TB, options ...Option) *Issuer {
 // yet, as a careful rotation begins.
 func (iss *Issuer) Publish() *mint.Key {
 	key := iss.NewKey()
-	iss.mu.Lock()
-	defer iss.mu.Unlock()
-	iss.published, iss.set = append(iss.published, key), nil
+	iss.Republish(key)
 	return key
 }
 
@@ -136,6 +134,13 @@ func (iss *Issuer) Remove(kid string) {
 	defer iss.mu.Unlock()
 	iss.published = slices.DeleteFunc(iss.published, func(k *mint.Key) bool { return k.ID == kid })
 	iss.set = nil
+}
+
+// Republish adds a key to the published set that was removed, or made by NewKey.
+func (iss *Issuer) Republish(key *mint.Key) {
+	iss.mu.Lock()
+	defer iss.mu.Unlock()
+	iss.published, iss.set = append(iss.published, key), nil
 }
 
 // PublishJWK adds any JWK to the published set, an encryption key say.

@@ -53,7 +53,7 @@ func (iss *issuer) checkTimes(t *token, now time.Time, id *Identity) *Error {
 	if err != nil {
 		return refuse(Claims, "exp", err)
 	}
-	id.Expires = time.Unix(exp, 0)
+	id.Expires = time.Unix(min(exp, lastSecond), 0)
 	if !now.Before(id.Expires) {
 		return refuse(Expired, "exp", errExpired)
 	}
@@ -75,6 +75,10 @@ func (iss *issuer) checkTimes(t *token, now time.Time, id *Identity) *Error {
 	}
 	return nil
 }
+
+// lastSecond is the last of the year 9999. No later one can be written by RFC
+// 3339, in a log or an answer, and none makes a difference.
+const lastSecond = 253402300799
 
 // checkKind makes sure that it is an access token, so that another
 // kind by the same issuer cannot stand in for one (RFC 8725 section 3.12).

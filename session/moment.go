@@ -15,11 +15,16 @@ func (now moment) until(wall int64) time.Duration {
 	return now.mono + time.Duration(wall-now.wall)
 }
 
-// systemClock reads the machine's clocks.
-func systemClock() func() moment {
+// systemClock reads the machine's clocks, or in place of its wall clock the one
+// given.
+func systemClock(wall func() time.Time) func() moment {
 	start := time.Now()
 	return func() moment {
 		now := time.Now()
-		return moment{mono: now.Sub(start), wall: now.UnixNano()}
+		m := moment{mono: now.Sub(start), wall: now.UnixNano()}
+		if wall != nil {
+			m.wall = wall().UnixNano()
+		}
+		return m
 	}
 }

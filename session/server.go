@@ -60,6 +60,8 @@ type Config struct {
 	Rules         Rules
 	Metrics       *Metrics     // nil: not counted anywhere
 	Log           *slog.Logger // nil: discarded
+	// Now is the wall clock, by which sessions expire; nil: time.Now.
+	Now func() time.Time
 }
 
 // Server makes sessions and knows those that are authenticated.
@@ -90,7 +92,7 @@ func NewServer(cfg Config) (*Server, error) {
 		metrics:  cfg.Metrics,
 		log:      cfg.Log,
 		sessions: newRegistry(),
-		clock:    systemClock(),
+		clock:    systemClock(cfg.Now),
 		newID:    rand.Text,
 		jitter:   mathrand.Int64N,
 	}

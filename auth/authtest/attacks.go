@@ -43,6 +43,9 @@ type Attacks struct {
 	// Now is when the rows are as they say: the clocks of whoever judges
 	// them must stand still there.
 	Now time.Time
+	// Good is a token that is accepted then, of the subject of all rows that do
+	// not say otherwise.
+	Good string
 	// Clients issues the client certificates.
 	Clients *certtest.Authority
 
@@ -78,6 +81,7 @@ func NewAttacks(t testing.TB, newIssuer func(testing.TB, ...Option) *Issuer) *At
 	device, other := a.Clients.Issue("device"), a.Clients.Issue("other")
 	a.device, a.other = &device, &other
 	a.makeKeys()
+	a.Good = a.main.Token()
 	for _, group := range []struct {
 		name   string
 		rows   []row

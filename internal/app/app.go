@@ -27,6 +27,8 @@ type Options struct {
 	Log      *slog.Logger
 	LogLevel *slog.LevelVar // moved when a reload changes log.level
 	Version  string         // for linegate_build_info
+	// Now is the wall clock, for all that tokens say of time; nil: time.Now.
+	Now func() time.Time
 }
 
 // App is a gateway with its sockets bound.
@@ -70,7 +72,7 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	if a.state, err = state.Open(cfg.StateDir, o.Log); err != nil {
 		return nil, err
 	}
-	if a.issuers, err = newIssuers(cfg, a.metrics.auth, o.Log, a.state, a.review); err != nil {
+	if a.issuers, err = newIssuers(cfg, a.metrics.auth, o, a.state, a.review); err != nil {
 		return nil, err
 	}
 	if a.operators, err = newOperators(cfg, a.issuers.sources, a.state.Revocations()); err != nil {
@@ -81,6 +83,7 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 		Rules:         sessionRules(cfg),
 		Metrics:       a.metrics.session,
 		Log:           o.Log,
+		Now:           o.Now,
 	})
 	if err != nil {
 		return nil, err

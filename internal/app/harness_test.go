@@ -38,6 +38,12 @@ type running struct {
 // start starts a gateway; change has the last word on its configuration.
 func start(t testing.TB, change func(*config.Config)) *running {
 	t.Helper()
+	return startWith(t, change, func(*Options) {})
+}
+
+// startWith also has options changed.
+func startWith(t testing.TB, change func(*config.Config), options func(*Options)) *running {
+	t.Helper()
 	r := &running{t: t, issuer: authtest.Serve(t), log: new(syncBuffer)}
 	r.certs = certtest.New(t)
 
@@ -63,7 +69,9 @@ func start(t testing.TB, change func(*config.Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.App, err = New(r.cfg, Options{Log: log, LogLevel: level, Version: "test"}); err != nil {
+	o := Options{Log: log, LogLevel: level, Version: "test"}
+	options(&o)
+	if r.App, err = New(r.cfg, o); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -151,20 +159,42 @@ lines:
 // dial connects as a device; secure is over TLS.
 func (r *running) dial(secure bool) *device {
 	r.t.Helper()
-	d := &device{t: r.t}
-	var err error
+	return r.dialAs(nil, secure)
+}
+
+// dialAs connects as a device with a certificate, or with none.
+func (r *running) dialAs(client *tls.Certificate, secure bool) *device {
+	r.t.Helper()
 	if secure {
-		d.Conn, err = tls.Dial("tcp", r.Addr("tls").String(), &tls.Config{RootCAs: r.certs.Roots(), ServerName: "localhost"})
-	} else {
-		d.Conn, err = net.Dial("tcp", r.Addr("plain").String())
+		cfg := r.tlsConfig()
+		if client != nil {
+			cfg.Certificates = []tls.Certificate{*client}
+		}
+		return r.dialTLS("tls", cfg)
 	}
+	nc, err := net.Dial("tcp", r.Addr("plain").String())
+	return r.device(nc, err)
+}
+
+// tlsConfig is what a client needs to trust the gateway.
+func (r *running) tlsConfig() *tls.Config {
+	return &tls.Config{RootCAs: r.certs.Roots(), ServerName: "localhost"}
+}
+
+func (r *running) dialTLS(listener string, cfg *tls.Config) *device {
+	r.t.Helper()
+	nc, err := tls.Dial("tcp", r.Addr(listener).String(), cfg)
+	return r.device(nc, err)
+}
+
+func (r *running) device(nc net.Conn, err error) *device {
+	r.t.Helper()
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	d.in = bufio.NewReader(d.Conn)
-	_ = d.SetDeadline(time.Now().Add(20 * time.Second))
-	r.t.Cleanup(func() { d.Close() })
-	return d
+	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	r.t.Cleanup(func() { nc.Close() })
+	return &device{Conn: nc, t: r.t, in: bufio.NewReader(nc)}
 }
 
 // login connects and authenticates.
@@ -218,10 +248,19 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-func (b *syncBuffer) String() string {
+func (b *syncBuffer) String() string { return b.from(0) }
+
+// from returns what came behind the first n bytes.
+func (b *syncBuffer) from(n int) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.b.String()
+	return string(b.b.Bytes()[n:])
+}
+
+func (b *syncBuffer) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Len()
 }
 
 func forBoth(t *testing.T, test func(t *testing.T, secure bool)) {

@@ -42,8 +42,8 @@ type keys struct {
 	stop context.CancelFunc // nil before it runs; guarded by issuers.mu
 }
 
-func newIssuers(cfg *config.Config, metrics *auth.Metrics, log *slog.Logger, kept *state.Dir, review func()) (*issuers, error) {
-	is := &issuers{metrics: metrics, log: log, waiting: auth.NewWaitLimit(1), kept: kept, review: review}
+func newIssuers(cfg *config.Config, metrics *auth.Metrics, o Options, kept *state.Dir, review func()) (*issuers, error) {
+	is := &issuers{metrics: metrics, log: o.Log, waiting: auth.NewWaitLimit(1), kept: kept, review: review}
 	var err error
 	if is.sources, err = is.prepare(cfg.Issuers); err != nil {
 		return nil, err
@@ -53,6 +53,7 @@ func newIssuers(cfg *config.Config, metrics *auth.Metrics, log *slog.Logger, kep
 	}
 	is.verifier, err = auth.NewVerifier(auth.Config{
 		Issuers: verifierConfigs(is.sources), Revocations: kept.Revocations(), Changed: review,
+		Now: o.Now,
 	})
 	return is, err
 }

@@ -63,12 +63,23 @@ func (a *adminClient) list(ctx context.Context, path string, filter url.Values, 
 }
 
 // call makes one request, whose body is content, and reads the answer's into
-// answer, unless they are nil. What the API refuses is an *adminRefusal.
+// answer, unless they are nil. What the API refuses is an *adminRefusal. A login
+// whose token is refused may still have a good one to get.
 func (a *adminClient) call(ctx context.Context, method, path string, content, answer any) error {
 	token, err := a.operator.Token(ctx, false)
 	if err != nil {
 		return interrupted(ctx, fmt.Errorf("no token: %w", err))
 	}
+	err = a.callWith(ctx, token, method, path, content, answer)
+	if a.operator.login != nil && answeredWith(err, http.StatusUnauthorized) {
+		if token, freshErr := a.operator.Token(ctx, true); freshErr == nil {
+			err = a.callWith(ctx, token, method, path, content, answer)
+		}
+	}
+	return interrupted(ctx, err)
+}
+
+func (a *adminClient) callWith(ctx context.Context, token, method, path string, content, answer any) error {
 	var body io.Reader = http.NoBody
 	if content != nil {
 		encoded, err := json.Marshal(content)
@@ -87,13 +98,13 @@ func (a *adminClient) call(ctx context.Context, method, path string, content, an
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return interrupted(ctx, a.unreachable(err))
+		return a.unreachable(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
 	case err != nil:
-		return interrupted(ctx, fmt.Errorf("admin API at %s: %w", a.base.Host, err))
+		return fmt.Errorf("admin API at %s: %w", a.base.Host, err)
 	case resp.StatusCode/100 != 2:
 		return a.refused(resp, text, token)
 	case answer == nil:
@@ -127,10 +138,10 @@ type adminRefusal struct {
 
 func (r *adminRefusal) Error() string { return r.text }
 
-// notThere reports whether the API does not know what was asked for.
-func notThere(err error) bool {
+// answeredWith reports whether that is the status of a refusal.
+func answeredWith(err error, status int) bool {
 	refusal, ok := errors.AsType[*adminRefusal](err)
-	return ok && refusal.status == http.StatusNotFound
+	return ok && refusal.status == status
 }
 
 // refused puts an answer into one line that says what to do (RFC 6750 section

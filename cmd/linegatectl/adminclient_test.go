@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/linegate/linegate/auth/authtest"
 	"github.com/linegate/linegate/internal/certtest"
@@ -312,6 +313,59 @@ func TestAdminToken(t *testing.T) {
 			t.Errorf("%s: %+v, with %d tokens", name, got, len(api.tokens))
 		}
 		api.mu.Unlock()
+	}
+}
+
+// A person's use: log in as an operator and go on, also when the token is no
+// longer good, as long as the login is.
+func TestOperatorLogin(t *testing.T) {
+	issuer := observedIssuer(t, devissuer.Config{})
+	o := operate(t, func(c *config.Config) {
+		dev := config.NewIssuer()
+		dev.Name, dev.Issuer = "dev", issuer.url
+		dev.Audience, dev.RequiredScopes = []string{devissuer.DefaultAudience}, []string{"line:connect"}
+		c.Issuers = append(c.Issuers, dev)
+		c.Admin.Issuers = append(c.Admin.Issuers, "dev")
+	})
+	environ, store := loggedIn(t, issuer)
+	operator := func(args ...string) result {
+		t.Helper()
+		return runWith(t, environ, "", append(args, "--admin-url", "http://"+o.api, "--login-issuer", issuer.url)...)
+	}
+	const lacks = "linegatectl: the token lacks the scope linegate:admin (insufficient_scope: the token must have the scope linegate:admin); log in again: linegatectl login --admin --issuer "
+	if got := operator("sessions"); got != (result{exitFailure, "", lacks + issuer.url + "\n"}) {
+		t.Errorf("%+v", got)
+	}
+
+	r := startWith(t, environ, "login", "--admin", "--no-browser", "--issuer", issuer.url)
+	if _, err := decide(http.DefaultTransport, r.address(), "alice", "allow"); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(exitOK)
+	if got := operator("sessions"); got != (result{exitOK, "No sessions.\n", ""}) {
+		t.Errorf("%+v", got)
+	}
+	stored, err := store.find(issuer.url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, claims, err := decode(stored.AccessToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := operator("revoke", "--issuer", "dev", "--token-id", fmt.Sprint(claims["jti"])); got.status != exitOK {
+		t.Errorf("%+v", got)
+	}
+	if got := operator("sessions"); got != (result{exitOK, "No sessions.\n", ""}) || issuer.count("refresh_token") != 1 {
+		t.Errorf("%+v", got)
+	}
+	issuer.wantNoSecret(t, operator("revoke", "list", "--output", "json").stdout)
+
+	issuer.fail("/token", answerWith(400, `{"error":"invalid_grant"}`))
+	expire(t, store, time.Now())
+	got := operator("sessions")
+	if got.status != exitFailure || !strings.HasSuffix(got.stderr, "; log in again: linegatectl login --admin --issuer "+issuer.url+"\n") {
+		t.Errorf("%+v", got)
 	}
 }
 

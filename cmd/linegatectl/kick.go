@@ -50,7 +50,7 @@ func deleteEach(cmd *cobra.Command, c *console, admin *adminFlags, path string, 
 		err := deleteOne(cmd.Context(), api, path+id)
 		happened := done
 		switch {
-		case notThere(err):
+		case answeredWith(err, http.StatusNotFound):
 			missing++
 			happened = "no such " + thing
 		case err != nil && len(ids) > 1:

@@ -165,7 +165,7 @@ func (f *loginFlags) byDevice(ctx context.Context, c *console, oauth *oauthClien
 
 // interrupted says so where that is why something failed.
 func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
 	return err

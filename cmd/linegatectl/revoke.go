@@ -150,7 +150,7 @@ func timeOf(flag, text string) (time.Time, error) {
 func (f *revokeFlags) run(ctx context.Context, c *console, api *adminClient, wanted revocation) error {
 	var answer json.RawMessage
 	err := api.call(ctx, http.MethodPost, "/v1/revocations", wanted, &answer)
-	if refusal, ok := errors.AsType[*adminRefusal](err); ok && refusal.status == http.StatusBadRequest && f.target.tokenFile != "" {
+	if answeredWith(err, http.StatusBadRequest) && f.target.tokenFile != "" {
 		return fmt.Errorf("%w (the token's exp is %s)", err, wanted.ExpiresAt.Format(time.RFC3339))
 	}
 	if err != nil {

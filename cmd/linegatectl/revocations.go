@@ -48,10 +48,7 @@ func (r recorded) target() string {
 			words = append(words, part.name+"="+cell(part.value))
 		}
 	}
-	switch {
-	case len(words) == 1 && r.IssuedBefore.IsZero(): // of a session, which the API does not remember
-		words = append(words, "(one token)")
-	case !r.IssuedBefore.IsZero():
+	if !r.IssuedBefore.IsZero() {
 		words = append(words, "issued_before="+r.IssuedBefore.UTC().Format(time.RFC3339))
 	}
 	return strings.Join(words, " ")

@@ -166,7 +166,6 @@ func (f *revokeFlags) run(ctx context.Context, c *console, api *adminClient, wan
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return fmt.Errorf("revoked, but the admin API's answer is not what this version knows: %w", err)
 	}
-	made.Session = wanted.Session
 	_, err = fmt.Fprintf(c.stdout, "Revoked: %s\nSessions ended: %d\nForgotten: %s\nTo take it back: linegatectl revoke undo %s\n",
 		made.target(), made.SessionsEnded, made.forgotten(), cell(made.ID))
 	return err

@@ -143,10 +143,14 @@ func TestRevoke(t *testing.T) {
 		}
 		got := o.run(append([]string{"revoke", "--reason", "a test"}, test.args...)...)
 		_, id, _ := strings.Cut(strings.TrimSpace(got.stdout), "revoke undo ")
+		what := strings.ReplaceAll(test.what, "SESSION", d.session)
 		want := fmt.Sprintf("Revoked: %s\nSessions ended: %d\nForgotten: %s\nTo take it back: linegatectl revoke undo %s\n",
-			strings.ReplaceAll(test.what, "SESSION", d.session), ended, forgotten, id)
+			what, ended, forgotten, id)
 		if got.status != exitOK || timeless(got.stdout) != want || id == "" {
 			t.Fatalf("%+v\nwant %s", got, want)
+		}
+		if got := o.run("revoke", "list"); strings.Count(got.stdout, "\n") != 2 || !strings.HasSuffix(timeless(got.stdout), " "+what+"\n") {
+			t.Errorf("%+v", got)
 		}
 		d.ended()
 		if _, answer := o.login(token); !strings.HasPrefix(answer, "BYE invalid_token ") {

@@ -2,8 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/linegate/linegate/auth/authtest"
@@ -97,5 +101,32 @@ func TestSessionsFilter(t *testing.T) {
 	}
 	if got := o.run("sessions", "--limit", "2"); strings.Count(got.stdout, "\n") != 3 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Many sessions come in pages, each once: here in pages of two.
+func TestSessionsInPages(t *testing.T) {
+	o := operate(t, nil)
+	var pages atomic.Int32
+	small := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		pages.Add(1)
+		r.SetURL(&url.URL{Scheme: "http", Host: o.api})
+		query := r.Out.URL.Query()
+		query.Set("limit", "2")
+		r.Out.URL.RawQuery = query.Encode()
+	}})
+	defer small.Close()
+	var ids []string
+	for range 5 {
+		ids = append(ids, o.connect().session)
+	}
+	slices.Sort(ids)
+	got := run(t, "", "sessions", "--admin-url", small.URL, "--admin-token-file", o.operator())
+	var listed []string
+	for line := range strings.Lines(got.stdout) {
+		listed = append(listed, strings.Fields(line)[0])
+	}
+	if !slices.Equal(listed, append([]string{"SESSION"}, ids...)) || pages.Load() != 3 {
+		t.Errorf("%d pages: %+v", pages.Load(), got)
 	}
 }

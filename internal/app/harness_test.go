@@ -209,8 +209,9 @@ func (r *running) login(secure bool) *device {
 // device is a client that talks in whole lines.
 type device struct {
 	net.Conn
-	t  testing.TB
-	in *bufio.Reader
+	t       testing.TB
+	in      *bufio.Reader
+	session string // its id, with loginWith
 }
 
 func (d *device) say(line string) {

@@ -184,8 +184,10 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	nobody := `"end session","result":"not found","target":{"session":"nobody"`
-	if !slices.Equal(acts[:4], []string{nobody, nobody, nobody,
-		`"end session","result":"done","target":{"session":"` + d.session + `","issuer":"main","subject":"device-1"`}) {
+	if !slices.Equal(acts[:4], []string{
+		nobody, nobody, nobody,
+		`"end session","result":"done","target":{"session":"` + d.session + `","issuer":"main","subject":"device-1"`,
+	}) {
 		t.Errorf("acts %q", acts)
 	}
 	if !strings.HasPrefix(acts[4], `"revoke","result":"done","target":{"id":"`+id+`","issuer":"main","subject":"mallory"`) ||

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,11 @@ type manifest struct {
 					SeccompProfile struct{ Type string } `yaml:"seccompProfile"`
 				} `yaml:"securityContext"`
 				Containers []struct {
+					Env          []struct{ Name, Value string }
+					VolumeMounts []struct {
+						MountPath string `yaml:"mountPath"`
+						ReadOnly  bool   `yaml:"readOnly"`
+					} `yaml:"volumeMounts"`
 					Ports []struct {
 						Name          string
 						ContainerPort int `yaml:"containerPort"`
@@ -125,6 +131,20 @@ func TestKubernetesObjectsAgree(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestKubernetesPodKeepsState: state_dir is below a volume that can be written
+// to, and not the volume itself, which is everybody's.
+func TestKubernetesPodKeepsState(t *testing.T) {
+	container := manifests(t)[2].Spec.Template.Spec.Containers[0]
+	for _, env := range container.Env {
+		for _, mount := range container.VolumeMounts {
+			if env.Name == "LINEGATE_STATE_DIR" && path.Dir(env.Value) == mount.MountPath && !mount.ReadOnly {
+				return
+			}
+		}
+	}
+	t.Errorf("no LINEGATE_STATE_DIR below a volume: %v, %v", container.Env, container.VolumeMounts)
 }
 
 // TestKubernetesPodIsRestricted holds the pod to what the Pod Security Standard

@@ -20,6 +20,7 @@ func scrape(t *testing.T, binary string) string {
 	config := strings.NewReplacer(
 		"0.0.0.0:8886", "127.0.0.1:0",
 		"0.0.0.0:9885", "127.0.0.1:0",
+		"127.0.0.1:9886", "127.0.0.1:0",
 		"https://login.example.com", "http://127.0.0.1:1",
 		"delay: 5s", "delay: 0s",
 	).Replace(read(t, "linegate.yaml"))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/internal/config"
+	"github.com/linegate/linegate/wire"
 )
 
 // checkFlags say against which issuers a token is checked. They are those of
@@ -56,7 +57,7 @@ func (f *checkFlags) load(cmd *cobra.Command) (*check, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &check{loaded.Issuers}, nil
+	return &check{issuers: loaded.Issuers, maxAuthLine: int(loaded.Session.MaxAuthLine)}, nil
 }
 
 // badConfig is an error about the gateway's configuration file.
@@ -67,11 +68,13 @@ func (b *badConfig) Unwrap() error { return b.err }
 
 // check is the gateway's judgement of a token.
 type check struct {
-	issuers []config.Issuer
+	issuers     []config.Issuer
+	maxAuthLine int
+	proof       auth.Proof
+	now         func() time.Time
 }
 
-// checkTimeout bounds it all: discovery and two fetches of keys, one of them
-// begun before the token was looked at.
+// checkTimeout bounds it all: discovery and two fetches of keys.
 const checkTimeout = 30 * time.Second
 
 // run tells that the token is accepted and as whom, or fails with the check
@@ -79,44 +82,46 @@ const checkTimeout = 30 * time.Second
 func (c *check) run(ctx context.Context, w io.Writer, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	named := issuerOf(token)
-	var configs []auth.IssuerConfig
-	for _, issuer := range c.issuers {
-		if issuer.Issuer != named { // its keys are never asked for
-			configs = append(configs, issuerConfig(issuer, auth.StaticKeys(nil)))
-			continue
-		}
-		keys, err := keysOf(issuer)
-		if err != nil {
-			return err
-		}
-		go keys.Run(ctx)
-		fmt.Fprintln(w, "\n"+terms(issuer))
-		configs = append(configs, issuerConfig(issuer, keys))
+	if n := len(wire.AuthPrefix) + len(token); n > c.maxAuthLine {
+		return refused(&auth.Error{Outcome: auth.Format, Err: fmt.Errorf("an AUTH line of %d bytes; session.max_auth_line is %d", n, c.maxAuthLine)})
 	}
-	verifier, err := auth.NewVerifier(auth.Config{Issuers: configs})
+	var configs []auth.IssuerConfig
+	keys := map[string]*lateKeys{} // by the issuer's name
+	for _, issuer := range c.issuers {
+		keys[issuer.Name] = &lateKeys{ctx: ctx, issuer: issuer}
+		configs = append(configs, issuerConfig(issuer, keys[issuer.Name]))
+	}
+	verifier, err := auth.NewVerifier(auth.Config{Issuers: configs, Now: c.now})
 	if err != nil {
 		return err
 	}
-	identity, err := verifier.Verify(ctx, token, auth.Proof{})
+	identity, err := verifier.Verify(ctx, token, c.proof)
 	if err != nil {
-		return errors.New("refused: " + strings.TrimPrefix(err.Error(), "auth: "))
+		if late := keys[issuerOf(err)]; late != nil {
+			fmt.Fprintln(w, "\n"+terms(late.issuer))
+			if late.err != nil {
+				return late.err
+			}
+		}
+		return refused(err)
 	}
-	carries := min(time.Until(identity.Expires), identity.MaxLifetime).Round(time.Second)
+	fmt.Fprintln(w, "\n"+terms(keys[identity.IssuerName].issuer))
+	carries := min(identity.Expires.Sub(c.now()), identity.MaxLifetime).Round(time.Second)
 	_, err = fmt.Fprintf(w, "accepted: a session as %s with scopes %s, for at most %v\n",
 		brief(identity.Subject, true), brief(strings.Join(identity.Scopes, " "), true), carries)
 	return err
 }
 
-// issuerOf reads iss without checking anything: it only says whose keys to
-// fetch.
-func issuerOf(token string) string {
-	_, claims, err := decode(token)
-	if err != nil {
-		return ""
+func refused(err error) error {
+	return errors.New("refused: " + strings.TrimPrefix(err.Error(), "auth: "))
+}
+
+// issuerOf names the issuer that a refused token came to.
+func issuerOf(err error) string {
+	if refusal, ok := errors.AsType[*auth.Error](err); ok {
+		return refusal.IssuerName
 	}
-	iss, _ := claims["iss"].(string)
-	return iss
+	return ""
 }
 
 // terms says what an issuer's tokens are held to.
@@ -127,20 +132,6 @@ func terms(i config.Issuer) string {
 	}
 	return fmt.Sprintf("checked by issuer %s: %s %s; typ %s; alg %s; scopes %s", i.Name, i.AudienceClaim,
 		strings.Join(i.Audience, " or "), strings.Join(i.TokenTypes, " or "), strings.Join(i.Algorithms, " or "), scopes)
-}
-
-// keysOf returns the issuer's key set, fetched as the gateway does, but without
-// its patience: a person waits, once.
-func keysOf(i config.Issuer) (*auth.Remote, error) {
-	return auth.NewRemote(auth.RemoteConfig{
-		Name:         i.Name,
-		Issuer:       i.Issuer,
-		JWKSURI:      i.JWKSURI,
-		Cooldown:     time.Millisecond,
-		Timeout:      i.JWKS.Timeout,
-		CAFile:       i.JWKS.CAFile,
-		InsecureHTTP: i.InsecureHTTP,
-	})
 }
 
 func issuerConfig(i config.Issuer, keys auth.KeySource) auth.IssuerConfig {

@@ -22,8 +22,9 @@ func explain(w io.Writer, token string, now time.Time) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	section(table, "header", header, headerWords, now)
-	section(table, "claims", claims, claimWords, now)
+	parts := strings.Split(token, ".")
+	section(table, "header"+repeated(parts[0]), header, headerWords, now)
+	section(table, "claims"+repeated(parts[1]), claims, claimWords, now)
 	if err := table.Flush(); err != nil {
 		return err
 	}
@@ -66,6 +67,28 @@ func object(part string) (map[string]any, error) {
 	return members, nil
 }
 
+// repeated says which members of an object that can be read are there more than
+// once.
+func repeated(part string) string {
+	text, _ := base64.RawURLEncoding.DecodeString(part)
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	_, _ = decoder.Token() // the brace
+	seen := map[string]bool{}
+	for decoder.More() {
+		name, err := decoder.Token()
+		var value json.RawMessage
+		if err != nil || decoder.Decode(&value) != nil {
+			break
+		}
+		if text, _ := name.(string); seen[text] {
+			return fmt.Sprintf(" (%s is there more than once: the gateway refuses that; the last is shown)", brief(text, true))
+		} else {
+			seen[text] = true
+		}
+	}
+	return ""
+}
+
 // word is what a member of a header or payload means to a gateway.
 type word struct {
 	name, meaning string
@@ -98,7 +121,7 @@ var claimWords = []word{
 	{"auth_time", "when the user logged in"},
 	{"jti", "id of the token"},
 	{"uti", "id of the token"},
-	{"cnf", "bound to a key: no bearer token"},
+	{"cnf", ""},
 	{"token_use", "kind of token"},
 	{"nonce", "ID tokens have it, access tokens do not"},
 	{"at_hash", "ID tokens have it, access tokens do not"},
@@ -115,6 +138,8 @@ func section(w io.Writer, title string, members map[string]any, known []word, no
 		value, ok := members[k.name]
 		delete(rest, k.name)
 		switch {
+		case k.name == "cnf" && ok:
+			fmt.Fprintf(w, "  cnf\t%s\t%s\n", brief(value, ok), bindingMeaning(value))
 		case k.name == "typ":
 			fmt.Fprintf(w, "  typ\t%s\t%s\n", brief(value, ok), typeMeaning(value))
 		case ok:
@@ -141,6 +166,15 @@ func typeMeaning(typ any) string {
 		return "no type; the gateway takes it only where token_types has none"
 	}
 	return "not a type of access tokens"
+}
+
+// bindingMeaning says to what a token is bound (RFC 7800, RFC 8705).
+func bindingMeaning(cnf any) string {
+	members, _ := cnf.(map[string]any)
+	if thumbprint, _ := members["x5t#S256"].(string); thumbprint != "" && len(members) == 1 {
+		return "bound to the client certificate with this SHA-256 thumbprint; --client-cert names the one to check by"
+	}
+	return "bound to what the gateway cannot check, so it refuses the token; it can check x5t#S256 alone"
 }
 
 // moment reads a NumericDate (RFC 7519 section 2): when that is, and how far

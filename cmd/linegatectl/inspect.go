@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
-	"io"
-	"time"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 type inspectFlags struct {
-	tokenFile string
-	check     checkFlags
+	tokenFile  string
+	clientCert string
+	check      checkFlags
 }
 
 func newInspect(c *console) *cobra.Command {
@@ -22,9 +27,11 @@ func newInspect(c *console) *cobra.Command {
 its header and claims. That needs no network and checks nothing.
 
 Given an issuer, by --config or by --issuer, --audience and --scope, it fetches
-that issuer's keys and checks the token just as the gateway does. A refusal
-names the check, in the word that the metric linegate_auth_attempts_total has in
-its label outcome, and the exit status is 1.
+that issuer's keys and checks the token just as the gateway does, for a client
+with the certificate of --client-cert, or with none. A refusal names the check,
+in the word that the metric linegate_auth_attempts_total has in its label
+outcome, and the exit status is 1. Only what an operator has revoked it does not
+know.
 
 A token holds no secret, but it is a credential: whoever has it can connect with
 it until it expires. Its signature is never shown.`,
@@ -34,27 +41,67 @@ it until it expires. Its signature is never shown.`,
       --issuer ` + devIssuer + ` --audience linegate --scope line:connect`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			check, err := f.check.load(cmd)
+			check, err := f.load(cmd, c)
 			if err != nil {
 				return err
 			}
-			token, err := readToken(cmd.Context(), c, "token-file", f.tokenFile)
+			line, err := readLine(cmd.Context(), c, "token-file", f.tokenFile)
 			if err != nil {
 				return failed(err)
 			}
-			return failed(inspect(cmd.Context(), c.stdout, token, check))
+			return failed(inspect(cmd.Context(), c, tokenOf(line), check))
 		},
 	}
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "-", "`file` whose first line is the token; - is standard input")
+	cmd.Flags().StringVar(&f.clientCert, "client-cert", "", "PEM `file` of the client's certificate, for a token that is bound to one")
 	f.check.add(cmd)
 	return cmd
 }
 
-// inspect explains, and with check not nil also checks.
-func inspect(ctx context.Context, w io.Writer, token string, check *check) error {
-	explained := explain(w, token, time.Now())
+// load returns nil when nothing is to be checked.
+func (f *inspectFlags) load(cmd *cobra.Command, c *console) (*check, error) {
+	check, err := f.check.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case check == nil && f.clientCert != "":
+		return nil, errors.New("--client-cert: nothing is checked without an issuer: give --config, or --issuer")
+	case check == nil:
+		return nil, nil
+	}
+	check.now = c.clock
+	if f.clientCert == "" {
+		return check, nil
+	}
+	check.proof.Certificate, err = certificateIn(f.clientCert)
+	return check, failed(err)
+}
+
+// certificateIn returns the first certificate in a PEM file.
+func certificateIn(file string) ([]byte, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--client-cert: %w", err)
+	}
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return nil, fmt.Errorf("--client-cert: %s: %w", file, err)
+		}
+		return block.Bytes, nil
+	}
+	return nil, fmt.Errorf("--client-cert: %s has no PEM certificate", file)
+}
+
+// inspect explains, and with check not nil also checks. White space around a
+// token is no matter for an explanation, but it is for a gateway.
+func inspect(ctx context.Context, c *console, token string, check *check) error {
+	explained := explain(c.stdout, strings.TrimSpace(token), c.clock())
 	if check == nil {
 		return explained
 	}
-	return check.run(ctx, w, token)
+	return check.run(ctx, c.stdout, token)
 }

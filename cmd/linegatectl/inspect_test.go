@@ -61,6 +61,30 @@ func TestTypeMeaning(t *testing.T) {
 	}
 }
 
+// What a token is bound to, and what is there twice, is told as it is.
+func TestExplainWhatIsRefused(t *testing.T) {
+	const bound = "bound to the client certificate with this SHA-256 thumbprint; --client-cert names the one to check by"
+	const unknown = "bound to what the gateway cannot check, so it refuses the token; it can check x5t#S256 alone"
+	for _, tt := range []struct{ header, claims, want string }{
+		{`{}`, `{"cnf":{"x5t#S256":"abc"}}`, `  cnf  {"x5t#S256":"abc"}  ` + bound},
+		{`{}`, `{"cnf":{"x5t#S256":"abc","jkt":"x"}}`, `  cnf  {"jkt":"x","x5t#S256":"abc"}  ` + unknown},
+		{`{}`, `{"cnf":{"jkt":"x"}}`, `  cnf  {"jkt":"x"}  ` + unknown},
+		{`{}`, `{"cnf":null}`, `  cnf  null  ` + unknown},
+		{`{}`, `{"exp":1,"iss":"a","exp":2}`, `claims (exp is there more than once: the gateway refuses that; the last is shown)`},
+		{`{"alg":"none","alg":"ES256"}`, `{}`, `header (alg is there more than once: the gateway refuses that; the last is shown)`},
+		{`{"a\u001b":1,"a\u001b":1}`, `{}`, `header (a\x1b is there more than once: `},
+		{`{}`, `{"x":{"y":1,"y":1}}`, "claims\n"},
+	} {
+		var got bytes.Buffer
+		if err := explain(&got, unsigned(tt.header, tt.claims), time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got.String(), tt.want) {
+			t.Errorf("%s %s: no %q in\n%s", tt.header, tt.claims, tt.want, got.String())
+		}
+	}
+}
+
 // What is no token gets one line, which holds nothing of it.
 func TestInspectNoToken(t *testing.T) {
 	object := base64.RawURLEncoding.EncodeToString([]byte("{}"))
@@ -167,6 +191,9 @@ func TestInspectUsage(t *testing.T) {
 		{[]string{"--config", "missing.yaml"}, 78, "linegatectl: --config: "},
 		{[]string{"--config", bad}, 78, "linegatectl: " + bad + ":3: issuers[0].audiance: "},
 		{[]string{"--config", bad, "--scope", "x"}, 78, "linegatectl: "},
+		{[]string{"--client-cert", "client.pem"}, 64, "linegatectl: --client-cert: nothing is checked without an issuer"},
+		{[]string{"--issuer", "https://login.example.com", "--audience", "x", "--scope", "x", "--client-cert", "missing.pem"}, 1, "linegatectl: --client-cert: open missing.pem: "},
+		{[]string{"--issuer", "https://login.example.com", "--audience", "x", "--scope", "x", "--client-cert", bad}, 1, "linegatectl: --client-cert: " + bad + " has no PEM certificate"},
 		{[]string{"--token-file", "missing.jwt"}, 1, "linegatectl: --token-file: open missing.jwt: "},
 	} {
 		got := run(t, "a.b.c\n", append([]string{"token", "inspect"}, test.args...)...)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,7 @@ type console struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	transport      http.RoundTripper // to the issuer of a login; nil: the default
+	now            func() time.Time  // by which a token is judged; nil: time.Now
 }
 
 func (c *console) run(ctx context.Context, args []string) int {
@@ -53,6 +55,14 @@ func (c *console) run(ctx context.Context, args []string) int {
 		return exitFailure
 	}
 	return exitUsage
+}
+
+// clock returns the time.
+func (c *console) clock() time.Time {
+	if c.now != nil {
+		return c.now()
+	}
+	return time.Now()
 }
 
 // variable returns the value of an environment variable, and whether it is set.

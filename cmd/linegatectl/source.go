@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/linegate/linegate/client"
+	"github.com/linegate/linegate/wire"
 )
 
 // The development issuer and its client; its secret is public.
@@ -154,8 +155,9 @@ func (f *credentialFlags) secret(c *console) (string, error) {
 	return "", errors.New("no login stored for the issuer and no client secret: log in (linegatectl login), or give --client-secret-file or " + secretVariable)
 }
 
-// maxFirstLine is more than any token or secret has.
-const maxFirstLine = 64 << 10
+// maxFirstLine is more than any secret has, and than any AUTH line that a
+// gateway can be told to take.
+const maxFirstLine = 1<<20 + 1<<10
 
 // firstLine reads a line, without its end, that must not be empty.
 func firstLine(r io.Reader) (string, error) {
@@ -170,10 +172,19 @@ func firstLine(r io.Reader) (string, error) {
 	return line, nil
 }
 
-// readToken reads a token, the first line of the file that a flag names; - is
-// standard input. Reading that cannot be interrupted, so ctx only ends the wait
-// for it.
+// readToken reads a token: the first line of the file that a flag names, without
+// white space around it.
 func readToken(ctx context.Context, c *console, flag, name string) (string, error) {
+	line, err := readLine(ctx, c, flag, name)
+	return tokenOf(strings.TrimSpace(line)), err
+}
+
+// tokenOf is the token of a line: somebody who pastes an AUTH line means that.
+func tokenOf(line string) string { return strings.TrimPrefix(line, wire.AuthPrefix) }
+
+// readLine reads the first line of the file that a flag names; - is standard
+// input. Reading that cannot be interrupted, so ctx only ends the wait for it.
+func readLine(ctx context.Context, c *console, flag, name string) (string, error) {
 	from, r := "standard input", c.stdin
 	if name != "-" {
 		file, err := os.Open(name)
@@ -197,8 +208,7 @@ func readToken(ctx context.Context, c *console, flag, name string) (string, erro
 		if l.err != nil {
 			return "", fmt.Errorf("%s: %w", from, l.err)
 		}
-		// Somebody who pastes an AUTH line means the token.
-		return strings.TrimPrefix(strings.TrimSpace(l.text), "AUTH "), nil
+		return l.text, nil
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}

@@ -89,8 +89,9 @@ func (s *Session) judge(v verdict) {
 	s.ends.Store(s.machine.ends)
 	if first {
 		s.enter(now)
+	} else {
+		s.review(now)
 	}
-	s.review(now) // what changed since the check, nobody else told it
 }
 
 // enter makes an authenticated session known.
@@ -99,11 +100,7 @@ func (s *Session) enter(now moment) {
 	if s.authenticated != nil {
 		s.authenticated()
 	}
-	s.mu.Lock() // whoever has the OK, or finds the session, can push to it, and no line comes before the OK
-	s.srv.sessions.add(s)
-	s.send()
-	s.orders.open = true
-	s.mu.Unlock()
+	s.introduce(now)
 	identity := s.machine.identity
 	s.srv.log.Info("session opened", s.logID(), s.logRemote(),
 		slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject),
@@ -112,6 +109,18 @@ func (s *Session) enter(now moment) {
 	if s.srv.watcher != nil {
 		s.srv.watcher.Opened(s)
 	}
+}
+
+// introduce lets others find the session, and sends the OK. Whoever has either
+// can push to the session, though no line comes before the OK, and counts it in
+// a Review: what changed since its token was checked it has heeded by then.
+func (s *Session) introduce(now moment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.srv.sessions.add(s)
+	s.orders.open = true
+	s.reviewHeld(now)
+	s.send()
 }
 
 // leave undoes enter, once; it is also deferred, for panics.

@@ -195,43 +195,6 @@ func TestExpiryWhileStalled(t *testing.T) {
 	})
 }
 
-// TestWallClockSteps: a session looks at the wall clock within a second of its
-// being set, whatever it waits for.
-func TestWallClockSteps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := net.Pipe()
-		srv := newServer(t, Config{Rules: Rules{IdleTimeout: 2 * time.Hour}})
-		real, step := srv.clock, make(chan time.Duration, 1)
-		var stepped time.Duration
-		var mu sync.Mutex
-		srv.clock = func() moment {
-			mu.Lock()
-			defer mu.Unlock()
-			select {
-			case d := <-step:
-				stepped = d
-			default:
-			}
-			now := real()
-			now.wall += int64(stepped)
-			return now
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		go srv.Run(ctx)
-		_, in, ended := connect(t, srv, client, server)
-		time.Sleep(time.Minute)
-		step <- time.Hour
-		set := time.Now()
-		expect(t, in, "BYE token_expired")
-		if took := time.Since(set); took > 2*time.Second {
-			t.Fatalf("noticed after %v", took)
-		}
-		client.Close()
-		<-ended
-	})
-}
-
 // pusher is a backend that pushes from goroutines of its own.
 type pusher struct {
 	Echo
@@ -399,27 +362,6 @@ func TestNothingBehindTheBye(t *testing.T) {
 		client.Close()
 		<-ended
 	}
-}
-
-// TestNoPushAfterExpiry: between the expiry and the BYE nothing is sent.
-func TestNoPushAfterExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := net.Pipe()
-		srv := newServer(t, Config{Rules: Rules{IdleTimeout: 2 * time.Hour}})
-		srv.jitter = func(n int64) int64 { return n - 1 }
-		s, in, ended := connect(t, srv, client, steady.New(server, time.Minute))
-		expect(t, in, "NOTICE reauth ")
-		time.Sleep(time.Until(s.Identity().Expires))
-		for range 5 {
-			if err := s.Push([]byte("late")); !errors.Is(err, ErrClosed) {
-				t.Fatalf("push after the expiry: %v", err)
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		expect(t, in, "BYE token_expired ")
-		client.Close()
-		<-ended
-	})
 }
 
 // TestStallIsTimedFromTheLastByte: a client that took some of a write and then

@@ -48,22 +48,25 @@ func (s *Session) withdraw() { s.orders.standing, s.orders.open = auth.Withdrawn
 
 // review tells the machine how the session's identity stands now.
 func (s *Session) review(now moment) {
-	if s.srv.reviewer != nil {
-		s.machine.review(now, s.ask(), &s.reply)
-	}
-}
-
-// ask holds mu, so that a Review, which was called after a change, compares with
-// an answer to a question that was asked before it or after.
-func (s *Session) ask() auth.Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.orders.standing == auth.Withdrawn {
-		return auth.Standing{State: auth.Withdrawn}
+	s.reviewHeld(now)
+}
+
+// reviewHeld is review with mu held, so that a Review, which was called after a
+// change, compares with the answer to a question that was asked before the
+// change, or after it.
+func (s *Session) reviewHeld(now moment) {
+	if s.srv.reviewer == nil {
+		return
 	}
-	standing := s.srv.reviewer.Standing(s.Identity())
-	if s.orders.standing = standing.State; standing.State == auth.Withdrawn {
+	standing := auth.Standing{State: auth.Withdrawn}
+	if s.orders.standing != auth.Withdrawn {
+		standing = s.srv.reviewer.Standing(s.Identity())
+		s.orders.standing = standing.State
+	}
+	if standing.State == auth.Withdrawn {
 		s.withdraw()
 	}
-	return standing
+	s.machine.review(now, standing, &s.reply)
 }

@@ -140,7 +140,7 @@ func TestReviewWithinABatch(t *testing.T) {
 	defer client.Close()
 	trust, taken := &castTrust{}, 0
 	srv := newServer(t, Config{Authenticator: castAuth{castTrust: trust, now: time.Now}})
-	srv.backend = backendFunc(func() {
+	srv.backend = backendFunc(func([]byte, *Reply) {
 		if taken++; taken == 1 {
 			trust.set("k1 withdrawn")
 			if n := srv.Review(); n != 1 {
@@ -162,9 +162,10 @@ func TestReviewWithinABatch(t *testing.T) {
 	}
 }
 
-type backendFunc func()
+// backendFunc is a Backend.
+type backendFunc func(text []byte, r *Reply)
 
-func (f backendFunc) Message(*Session, []byte, *Reply) error { f(); return nil }
+func (f backendFunc) Message(_ *Session, text []byte, r *Reply) error { f(text, r); return nil }
 
 // TestKeyRemovedIsSpread: the sessions of a key that left do not come back as
 // one, and not before the grace is over.

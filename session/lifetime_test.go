@@ -67,7 +67,7 @@ func endOfTrust(t *testing.T, code wire.Code, end func(l *life)) {
 		t.Run(o.name+"/exact time", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
-				l := newLife(t, client, systemClock(time.Now))
+				l := newLife(t, client, systemClock(nil))
 				l.pass, l.pause = time.Sleep, func() { time.Sleep(time.Millisecond) }
 				l.login(steady.New(server, 10*time.Second), "AUTH alice.2")
 				play(l)
@@ -297,7 +297,7 @@ func TestWallClockSteps(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
-				clock, offset := systemClock(time.Now), new(atomic.Int64)
+				clock, offset := systemClock(nil), new(atomic.Int64)
 				l := newLife(t, client, func() moment {
 					now := clock()
 					now.wall += offset.Load()

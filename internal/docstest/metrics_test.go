@@ -96,7 +96,7 @@ func (r refuser) Verify(ctx context.Context, token string, proof auth.Proof) (*a
 	if token == "eyJh.refused.c2ln" {
 		return nil, &auth.Error{Outcome: r.outcome}
 	}
-	return cast{}.Verify(ctx, token, proof)
+	return new(cast).Verify(ctx, token, proof)
 }
 
 // metric is what /metrics shows of one name.

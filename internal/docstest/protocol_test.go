@@ -9,6 +9,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,7 +72,8 @@ func TestConversations(t *testing.T) {
 // play speaks a conversation with a session line by line. Its directions are
 // in parentheses.
 func play(t *testing.T, conversation string, client, server net.Conn) {
-	srv, err := session.NewServer(session.Config{Authenticator: cast{}})
+	trust := new(cast)
+	srv, err := session.NewServer(session.Config{Authenticator: trust})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func play(t *testing.T, conversation string, client, server net.Conn) {
 	ended := make(chan wire.Code, 1)
 	go func() { ended <- s.Serve() }()
 	defer func() { client.Close(); <-ended }()
-	if err := client.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := client.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	in := bufio.NewReader(client)
@@ -109,6 +111,15 @@ func play(t *testing.T, conversation string, client, server net.Conn) {
 			s.Announce(3 * time.Second)
 		case line == "(this session's turn has come)":
 			s.End(wire.Draining, 2*time.Second)
+		case line == "(the token is revoked)":
+			trust.set(auth.Standing{State: auth.Withdrawn})
+			srv.Review()
+		case line == "(the key is withdrawn)":
+			trust.set(auth.Standing{State: auth.Departing, Grace: time.Minute})
+			srv.Review()
+		case line == "(the grace is over)":
+			trust.set(auth.Standing{State: auth.Departed, Grace: time.Minute})
+			srv.Review()
 		case line == "(the client closes)":
 			client.Close()
 		default:
@@ -135,10 +146,19 @@ func withoutChance(t *testing.T, line string) string {
 	return reauthIn.ReplaceAllString(sessionID.ReplaceAllString(line, " session=*"), " reauth_in=*")
 }
 
-// cast knows the tokens of the document.
-type cast struct{}
+// cast knows the tokens of the document, and how they stand.
+type cast struct{ standing atomic.Pointer[auth.Standing] }
 
-func (cast) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identity, error) {
+func (c *cast) set(s auth.Standing) { c.standing.Store(&s) }
+
+func (c *cast) Standing(*auth.Identity) auth.Standing {
+	if s := c.standing.Load(); s != nil {
+		return *s
+	}
+	return auth.Standing{}
+}
+
+func (*cast) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identity, error) {
 	subject, life := "pump-7", time.Hour
 	switch token {
 	case "eyJh.first.c2ln", "eyJh.second.c2ln":

@@ -54,6 +54,12 @@ fuzz: ## every fuzz target, FUZZTIME=30s each; stops at a finding
 bench: ## benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
+# One at a time, on a machine that has little else to do.
+.PHONY: trials
+trials: ## a gateway under load: rotation, guessed keys, an issuer that hangs; 4 minutes
+	go vet -tags trials ./internal/trials
+	go test -count=1 -v -parallel 1 $(TESTFLAGS) -tags trials ./internal/trials
+
 .PHONY: build
 build: ## static binaries of every command in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...

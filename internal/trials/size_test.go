@@ -1,0 +1,42 @@
+package trials
+
+import "time"
+
+// trialSizes are how much of each trial there is.
+type trialSizes struct {
+	rotation rotationSize
+	guesses  guessesSize
+	hanging  hangingSize
+}
+
+type rotationSize struct {
+	rate       int           // logins a second
+	guessEvery int           // logins
+	rounds     int           // with rotation, and as many without
+	round      time.Duration // how long each is
+	every      time.Duration // between two rotations of an issuer
+	cooldown   time.Duration
+	compared   bool // latencies
+}
+
+type guessesSize struct {
+	guesses   int // all in all
+	warmUp    int // of them before memory is looked at
+	strangers int // who guess at once
+	waiting   int // of them at most
+	rate      int // guesses a second at most
+	devices   int // logins with known keys a second
+	cooldown  time.Duration
+	slack     time.Duration // for a fetch and a login, after the cool-down
+	compared  bool          // memory
+}
+
+type hangingSize struct {
+	rate        int // logins with known keys a second
+	strandEvery int // of them there are two with unknown keys
+	rounds      int // with an issuer that hangs, and as many without
+	round       time.Duration
+	authTimeout time.Duration
+	slack       time.Duration // beyond it
+	compared    bool          // latencies
+}

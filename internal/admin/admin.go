@@ -5,6 +5,7 @@ package admin
 
 import (
 	"errors"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -51,8 +52,7 @@ func New(c Config) *API {
 	return a
 }
 
-// NewServer returns a server of h that no slow client can hold up. Its errors
-// go to log as warnings.
+// NewServer returns a server of h that no slow client can hold up.
 func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -61,8 +61,18 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:      30 * time.Second, // a check that waits for keys, and a full page to a slow reader
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    24 << 10, // a token has at most 16 KiB by default
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          stdlog.New(complaints{log}, "", 0),
 	}
+}
+
+// complaints are what the server has to say, of failed TLS handshakes above all.
+// They name a client each, so as messages they would all be of different kinds
+// to the log, which limits each.
+type complaints struct{ log *slog.Logger }
+
+func (c complaints) Write(line []byte) (int, error) {
+	c.log.Warn("admin API's server", slog.String("error", strings.TrimSpace(string(line))))
+	return len(line), nil
 }
 
 // request is a request of an operator whose token was accepted.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/oplog"
 	"github.com/linegate/linegate/internal/state"
 	"github.com/linegate/linegate/wire"
 )
@@ -352,5 +353,23 @@ func TestServerLimits(t *testing.T) {
 		if response.StatusCode != want {
 			t.Errorf("a token of %d bytes: %s", length, response.Status)
 		}
+	}
+}
+
+// What the server complains of is one kind of record, whichever client it was.
+func TestComplaints(t *testing.T) {
+	var logged syncBuffer
+	level := new(slog.LevelVar)
+	log, err := oplog.New(&logged, level, "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := NewServer(http.NotFoundHandler(), log)
+	for port := range 100 {
+		server.ErrorLog.Printf("http: TLS handshake error from 192.0.2.1:%d: EOF", 5000+port)
+	}
+	got := logged.String()
+	if strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"WARN","msg":"admin API's server","error":"http: TLS handshake error from 192.0.2.1:5000: EOF"}`) {
+		t.Errorf("logged %s", got)
 	}
 }

@@ -7,12 +7,22 @@ import (
 	"github.com/linegate/linegate/internal/oplog"
 )
 
-// audit records what an operator did, to what, and what came of it. The record
-// is written whatever the log's level, and however many there are.
-func (a *API) audit(r *request, act, result string, target ...slog.Attr) {
-	a.Log.LogAttrs(context.Background(), oplog.LevelAudit, "admin act",
-		slog.String("act", act), slog.String("result", result),
-		slog.Attr{Key: "target", Value: slog.GroupValue(target...)},
+// act is what an operator did, to what, and what came of it.
+type act struct {
+	name   string
+	result string
+	target []slog.Attr
+	more   []slog.Attr
+}
+
+// audit records an act. The record is written whatever the log's level, and
+// however many there are.
+func (a *API) audit(r *request, act act) {
+	attrs := []slog.Attr{
+		slog.String("act", act.name), slog.String("result", act.result),
+		{Key: "target", Value: slog.GroupValue(act.target...)},
 		slog.String("issuer", r.operator.IssuerName), foreign("subject", r.operator.Subject),
-		foreign("client_id", r.operator.ClientID), slog.String("remote", r.RemoteAddr))
+		foreign("client_id", r.operator.ClientID), slog.String("remote", r.RemoteAddr),
+	}
+	a.Log.LogAttrs(context.Background(), oplog.LevelAudit, "admin act", append(attrs, act.more...)...)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -60,13 +59,15 @@ func (a *API) revoke(r *request) (answer, error) {
 	if err != nil && !errors.Is(err, state.ErrNotStored) {
 		return answer{}, invalidRequest(err.Error())
 	}
-	result := "done"
+	act := act{name: "revoke", result: "done", target: a.target(record), more: []slog.Attr{
+		slog.String("reason", record.Reason), slog.Int("sessions_ended", ended),
+	}}
 	if err != nil {
-		result = "not stored"
-		a.Log.Error("revocation not stored", slog.String("id", record.ID), slog.Any("error", err))
+		act.result = "not stored"
 	}
-	a.audit(r, "revoke", result, append(a.target(record), slog.Int("sessions_ended", ended))...)
+	a.audit(r, act)
 	if err != nil {
+		a.Log.Error("revocation not stored", slog.String("id", record.ID), slog.Any("error", err))
 		return answer{}, serverError("revocation " + record.ID + " is in force, but could not be stored: a restart forgets it")
 	}
 	item := a.describeRevocation(record)
@@ -210,17 +211,21 @@ func (a *API) takeBack(r *request) (answer, error) {
 		return answer{}, err
 	}
 	id := r.PathValue("id")
+	act := act{name: "take back", result: "done", target: []slog.Attr{foreign("id", id)}}
 	record, err := a.Revocations.TakeBack(id)
 	switch {
 	case errors.Is(err, state.ErrNotFound):
-		a.audit(r, "take back", "not found", foreign("id", id))
+		act.result = "not found"
+		a.audit(r, act)
 		return answer{}, notFound("no such revocation")
 	case err != nil:
-		a.audit(r, "take back", "not stored", foreign("id", id))
+		act.result = "not stored"
+		a.audit(r, act)
 		a.Log.Error("revocation not taken back", slog.String("id", id), slog.Any("error", err))
 		return answer{}, serverError("the revocation is still in force: that it was taken back could not be stored")
 	}
-	a.audit(r, "take back", "done", a.target(record)...)
+	act.target = a.target(record)
+	a.audit(r, act)
 	return answer{status: http.StatusNoContent}, nil
 }
 
@@ -264,8 +269,5 @@ func (a *API) target(r state.Record) []slog.Attr {
 	if !r.IssuedBefore.IsZero() {
 		attrs = append(attrs, slog.Time("issued_before", r.IssuedBefore))
 	}
-	if r.Reason != "" {
-		attrs = append(attrs, slog.String("reason", r.Reason))
-	}
-	return slices.Clip(attrs)
+	return attrs
 }

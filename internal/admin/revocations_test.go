@@ -76,7 +76,7 @@ func TestRevoke(t *testing.T) {
 				item.CreatedBy.Issuer != "test" || item.CreatedBy.Subject != "alice" || time.Since(item.Created) > time.Minute {
 				t.Errorf("Location %s, %s", got.Header.Get("Location"), got.text)
 			}
-			s.expectAudit(fmt.Sprintf(`"act":"revoke","result":"done","target":{"id":"%s",`, item.ID), test.audit, fmt.Sprintf(`"sessions_ended":%d`, len(ended)))
+			s.expectAudit(fmt.Sprintf(`"act":"revoke","result":"done","target":{"id":"%s",`, item.ID), test.audit, fmt.Sprintf(`"sessions_ended":%d}`, len(ended)))
 
 			// The list has the same, but for what was counted.
 			list := s.do("GET", "/v1/revocations", "")

@@ -99,13 +99,17 @@ func (a *API) endSession(r *request) (answer, error) {
 		return answer{}, err
 	}
 	id := r.PathValue("id")
+	act := act{name: "end session", target: []slog.Attr{foreign("session", id)}}
 	s, found := a.Sessions.Session(id)
 	if !found {
-		a.audit(r, "end session", "not found", foreign("session", id))
+		act.result = "not found"
+		a.audit(r, act)
 		return answer{}, notFound("no such session")
 	}
 	s.End(wire.TokenRevoked, 0)
 	identity := s.Identity()
-	a.audit(r, "end session", "done", foreign("session", id), slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject))
+	act.result = "done"
+	act.target = append(act.target, slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject))
+	a.audit(r, act)
 	return answer{status: http.StatusNoContent}, nil
 }

@@ -110,7 +110,10 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	a.ops = ops.NewServer(ops.New(ops.Options{
 		Gatherer: a.metrics.registry, Health: a.health, Pprof: cfg.Ops.Pprof,
 	}), o.Log)
-	return a, a.listenAdmin()
+	if err := a.listenAdmin(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // listen binds the listeners' sockets.

@@ -283,8 +283,9 @@ func TestCertificateChangesOnDisk(t *testing.T) {
 
 // TestSocketsInUse: an address that cannot be had is named by its key.
 func TestSocketsInUse(t *testing.T) {
-	r := start(t, nil)
+	r := start(t, withAdmin)
 	for key, change := range map[string]func(*config.Config){
+		"admin.address":     func(c *config.Config) { c.Admin.Address = r.AdminAddr().String() },
 		"listen[0].address": func(c *config.Config) { c.Listen[0].Address = r.Addr("plain").String() },
 		"ops.address":       func(c *config.Config) { c.Ops.Address = r.OpsAddr().String() },
 	} {

@@ -132,11 +132,12 @@ func (r records) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// wait returns the texts of the next record with a message.
+// wait returns the texts of the next record with a message; none when the log is
+// closed.
 func (r records) wait(message string) map[string]string {
-	for {
+	for line := range r {
 		var record map[string]any
-		if json.Unmarshal(<-r, &record) != nil || record["msg"] != message {
+		if json.Unmarshal(line, &record) != nil || record["msg"] != message {
 			continue
 		}
 		texts := map[string]string{}
@@ -145,4 +146,5 @@ func (r records) wait(message string) map[string]string {
 		}
 		return texts
 	}
+	return nil
 }

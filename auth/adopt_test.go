@@ -131,10 +131,7 @@ func TestAdoptWithoutMetadata(t *testing.T) {
 func TestAdoptOtherIssuer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := depart(t, nil)
-		other, err := auth.NewRemote(auth.RemoteConfig{Name: "other", Issuer: "https://other.test", JWKSURI: d.JWKSURL()})
-		if err != nil {
-			t.Fatal(err)
-		}
+		other := newRemote(t, auth.RemoteConfig{Name: "other", Issuer: "https://other.test", JWKSURI: d.JWKSURL()})
 		other.Adopt(d.Remote)
 		if other.Current() != nil {
 			t.Errorf("%d keys", other.Current().Len())

@@ -297,15 +297,22 @@ func freshFor(h http.Header, longest time.Duration) time.Duration {
 }
 
 // retryAfter reads that header (RFC 9110 section 10.2.3), 0 when there is none.
+// A date there is by the issuer's clock, and so is Date: what ours says does not
+// matter.
 func retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if d, ok := parseSeconds(value); ok {
 		return d
 	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(time.Until(at), 0)
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return 0
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(at.Sub(now), 0)
 }
 
 // parseSeconds reads a number of seconds, those beyond a year as a year.

@@ -263,15 +263,10 @@ func TestRestoreDiscovered(t *testing.T) {
 // keys only without.
 func checkRestore(t *testing.T, c auth.RemoteConfig, s auth.Snapshot, want string) {
 	t.Helper()
-	r, err := auth.NewRemote(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = r.Restore(s)
+	r := newRemote(t, c)
+	err := r.Restore(s)
 	switch {
-	case want == "" && (err != nil || r.Current().Len() != 1):
-		t.Errorf("%d keys, %v", r.Current().Len(), err)
-	case want != "" && (err == nil || r.Current() != nil):
+	case (err == nil) != (want == "") || (r.Current().Len() == 1) != (want == ""):
 		t.Errorf("%d keys, %v", r.Current().Len(), err)
 	case want != "" && (!strings.HasPrefix(err.Error(), `auth: issuer "a": saved keys: `) || !strings.Contains(err.Error(), want)):
 		t.Errorf("got %v, want %s", err, want)

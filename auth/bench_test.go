@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
@@ -73,6 +74,36 @@ func BenchmarkRefuseScopes(b *testing.B) {
 		if _, err := v.Verify(b.Context(), tokens[i%len(tokens)], auth.Proof{}); err == nil {
 			b.Fatal("accepted")
 		}
+	}
+}
+
+// BenchmarkStanding is what a review asks about each session: of a key that is in
+// the set, and of one that left.
+func BenchmarkStanding(b *testing.B) {
+	iss := authtest.New(b)
+	c := iss.Config()
+	remote, err := auth.NewRemote(auth.RemoteConfig{Name: iss.Name, Issuer: iss.URL})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := remote.Restore(auth.Snapshot{Issuer: iss.URL, FetchedAt: time.Now(), Document: iss.JWKS()}); err != nil {
+		b.Fatal(err)
+	}
+	c.Keys = remote
+	v := newVerifier(b, c)
+	published, err := v.Verify(b.Context(), iss.Token(), auth.Proof{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	left := *published
+	left.Thumbprint = "another"
+	for name, identity := range map[string]*auth.Identity{"Published": published, "Left": &left} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				v.Standing(identity)
+			}
+		})
 	}
 }
 

@@ -238,5 +238,7 @@ func (d *Dir) compact() {
 	if err := d.journal.rewrite(d.records); err != nil {
 		d.compactAt = 2 * d.journal.entries
 		d.log.Warn("the file of revocations could not be made shorter", "error", err)
+		return
 	}
+	d.unstored = nil
 }

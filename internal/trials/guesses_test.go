@@ -163,11 +163,14 @@ func (d *deviceLoad) run(over <-chan struct{}) {
 func (d *deviceLoad) report(r *report, size guessesSize) {
 	r.none(fmt.Sprintf("of %d logins with known keys, of them %d with the new one, failed", d.answers.n, d.renewed.n),
 		d.answers.except("OK AUTH"), &d.answers)
-	const row = "  their p99, in a typical second"
-	p99, limit := d.latencies.typicalP99(0), size.cooldown/10 // whoever waits for a fetch waits longer
+	// The flood is the same in every second, and what else goes on on the
+	// machine is not; whoever waits for a fetch waits longer.
+	best, limit := d.latencies.bestP99(), size.cooldown/20
+	const row = "  their p99, in the best second"
 	if size.compared {
-		r.asked(p99 <= limit, row, "at most "+ms(limit), ms(p99))
+		r.asked(best <= limit, row, "at most "+ms(limit), ms(best))
 	} else {
-		r.told(row, ms(p99))
+		r.told(row, ms(best))
 	}
+	r.told("  in a typical second", ms(d.latencies.typicalP99(0)))
 }

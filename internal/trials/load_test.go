@@ -101,6 +101,15 @@ func (l *latencies) typicalP99(round int) time.Duration {
 	return quantile(each, 0.5)
 }
 
+// bestP99 is the least p99 of all windows.
+func (l *latencies) bestP99() time.Duration {
+	least := time.Duration(math.MaxInt64)
+	for _, took := range l.windows {
+		least = min(least, quantile(took, 0.99))
+	}
+	return least
+}
+
 // comparison is the p99 of a round without what a trial does and of the one with
 // it next to that, each typical of the round.
 type comparison struct{ without, with time.Duration }

@@ -8,7 +8,7 @@ import (
 func startDev(t *testing.T, flags ...string) (issuer, gateway string) {
 	t.Helper()
 	dev := start(t, "linegate-dev", append([]string{
-		"--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--issuer-listen", "127.0.0.1:0",
+		"--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--issuer-listen", "127.0.0.1:0",
 	}, flags...)...)
 	gateway = dev.line(`^ +gateway +([0-9.]+:\d+)$`)[1]
 	issuer = dev.line(`^ +issuer +(http://[0-9.:]+)`)[1]

@@ -15,6 +15,17 @@ type act struct {
 	more   []slog.Attr
 }
 
+// given is an id that a request names. What is too long for one may be a token in
+// the wrong place, and is not repeated.
+func given(key, id string) slog.Attr {
+	if len(id) > maxID {
+		id = "not an id"
+	}
+	return foreign(key, id)
+}
+
+const maxID = 32
+
 // audit records an act. The record is written whatever the log's level, and
 // however many there are.
 func (a *API) audit(r *request, act act) {

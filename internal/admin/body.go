@@ -2,12 +2,14 @@ package admin
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -59,8 +61,22 @@ func body(r *http.Request, known ...string) (map[string]string, error) {
 			return nil, invalidRequest(name + ": want a string")
 		case text == "":
 			return nil, invalidRequest(name + ": is empty; leave it out")
+		case looksLikeToken(text):
+			return nil, invalidRequest(name + ": has a token in it, which belongs in no record; want a name of it")
 		}
 		members[name] = text
 	}
 	return members, nil
+}
+
+// looksLikeToken reports whether there is a JWT in s, by its header: what members
+// say is logged, listed and stored.
+func looksLikeToken(s string) bool {
+	i := strings.Index(s, "eyJ") // {" in base64url
+	if i < 0 {
+		return false
+	}
+	header, _, found := strings.Cut(s[i:], ".")
+	doc, err := base64.RawURLEncoding.DecodeString(header)
+	return found && err == nil && json.Valid(doc)
 }

@@ -211,7 +211,7 @@ func (a *API) takeBack(r *request) (answer, error) {
 		return answer{}, err
 	}
 	id := r.PathValue("id")
-	act := act{name: "take back", result: "done", target: []slog.Attr{foreign("id", id)}}
+	act := act{name: "take back", result: "done", target: []slog.Attr{given("id", id)}}
 	record, err := a.Revocations.TakeBack(id)
 	switch {
 	case errors.Is(err, state.ErrNotFound):

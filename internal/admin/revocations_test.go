@@ -52,6 +52,7 @@ func TestRevoke(t *testing.T) {
 			`"issued_before":"2020-01-02T02:04:06Z"`, `"issued_before":"2020-01-02T02:04:06Z"`,
 		},
 		{"for a time", `{"issuer":"main","subject":"a","expires_at":"2999-01-01T00:00:00Z"}`, "A", `"expires_at":"2999-01-01T00:00:00Z"`, `"subject":"a"`},
+		{"a subject with some of a token's marks", `{"issuer":"main","subject":"keyJones@corp.co.uk"}`, "", `"subject":"keyJones@corp.co.uk"`, `"subject":"keyJones@corp.co.uk"`},
 		{"for a reason", `{"issuer":"main","subject":"a","reason":"laptop \"lost\""}`, "A", `"reason":"laptop \"lost\""`, `"reason":"laptop \"lost\""`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -145,6 +146,9 @@ func TestBadRevocations(t *testing.T) {
 		{"null", `{"issuer":"main","expires_at":null}`, "expires_at: want a string"},
 		{"a list of subjects", `{"issuer":"main","subject":["a"]}`, "subject: want a string"},
 		{"an empty subject, which is not everybody", `{"issuer":"main","subject":""}`, "subject: is empty; leave it out"},
+
+		{"a token for its id", `{"issuer":"main","token_id":"eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln"}`, "token_id: has a token in it, which belongs in no record; want a name of it"},
+		{"a token in the reason", `{"issuer":"main","reason":"see eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln"}`, "reason: has a token in it, which belongs in no record; want a name of it"},
 
 		{"no target", `{}`, "issuer: missing; want an issuer's name, or session"},
 		{"a subject without an issuer", `{"subject":"a"}`, "issuer: missing; want an issuer's name, or session"},

@@ -99,7 +99,7 @@ func (a *API) endSession(r *request) (answer, error) {
 		return answer{}, err
 	}
 	id := r.PathValue("id")
-	act := act{name: "end session", target: []slog.Attr{foreign("session", id)}}
+	act := act{name: "end session", target: []slog.Attr{given("session", id)}}
 	s, found := a.Sessions.Session(id)
 	if !found {
 		act.result = "not found"

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +16,10 @@ import (
 // and mistyped, in everything that the gateway puts out at debug level: no 16
 // bytes in a row of a payload or signature may stand there, and no message.
 func TestNoTokenInAnyOutput(t *testing.T) {
-	r := start(t, func(c *config.Config) { c.Issuers[0].JWKS.Cooldown = 100 * time.Millisecond })
+	r := start(t, func(c *config.Config) {
+		withAdmin(c)
+		c.Issuers[0].JWKS.Cooldown = 100 * time.Millisecond
+	})
 	r.waitReady()
 	const secret = "the-message-that-nobody-may-log"
 	good := r.issuer.Token()
@@ -53,12 +59,23 @@ func TestNoTokenInAnyOutput(t *testing.T) {
 			checkSilent(t, name+" (reply in a session)", said, token)
 			renewing.Close()
 		}
+		inPath, inBody := url.PathEscape(token), fmt.Sprintf(`{"issuer":"main","token_id":%q}`, token)
+		for where, said := range map[string]string{
+			"admin":             r.asked(token, "GET", "/v1/sessions", ""),
+			"admin, address":    r.asked(r.operator(), "GET", "/v1/sessions?access_token="+url.QueryEscape(token), ""),
+			"admin, session":    r.asked(r.operator(), "DELETE", "/v1/sessions/"+inPath, ""),
+			"admin, revocation": r.asked(r.operator(), "DELETE", "/v1/revocations/"+inPath, ""),
+			"admin, token_id":   r.asked(r.operator(), "POST", "/v1/revocations", inBody),
+		} {
+			checkSilent(t, name+" ("+where+")", said, token)
+		}
 	}
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
 	log := r.log.String()
-	if strings.Count(log, "login refused") == 0 || strings.Count(log, "renewal refused") == 0 {
+	if !strings.Contains(log, "login refused") || !strings.Contains(log, "renewal refused") ||
+		!strings.Contains(log, "admin request refused") || !strings.Contains(log, "admin act") {
 		t.Fatal("the log does not tell of refusals")
 	}
 	for name, token := range tokens {
@@ -67,6 +84,13 @@ func TestNoTokenInAnyOutput(t *testing.T) {
 	if strings.Contains(log, secret) {
 		t.Error("the log holds a message")
 	}
+}
+
+// asked returns what the admin API answers.
+func (r *running) asked(token, method, path, body string) string {
+	r.t.Helper()
+	_, text := r.adminAs(http.DefaultTransport, "http://", token, method, path, body)
+	return text
 }
 
 // TestNoTokenInMetrics is the same for what is scraped.

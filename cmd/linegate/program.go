@@ -140,8 +140,8 @@ func (p *program) checkCommand() *cobra.Command {
 		Use:   "check-config",
 		Short: "Check the configuration and print what is in force",
 		Long: `check-config reads the configuration as serve does, loads the certificates that
-it names, and prints what would be in force, with all defaults, as YAML. It opens
-no socket and asks no issuer. ` + precedence,
+it names, sees that state_dir can be written to, and prints what would be in
+force, with all defaults, as YAML. It opens no socket and asks no issuer. ` + precedence,
 		Args: noArguments,
 	}
 	load := p.configFlags(cmd)

@@ -33,6 +33,9 @@ type Identity struct {
 	// whether the same token came again, without keeping it. The signature is
 	// left out, since anybody can make a second good one of an ECDSA one.
 	Digest [sha256.Size]byte
+
+	validFrom int64              // Unix seconds; by nbf and iat, the leeway granted
+	binding   *[sha256.Size]byte // of the client certificate; nil: for its bearer
 }
 
 // Outcome says how an attempt to authenticate ended: the closed set of values

@@ -24,7 +24,7 @@ var (
 // section 3.1). The only kind that a connection can give is its TLS client
 // certificate (RFC 8705 section 3.1). A token with any other kind, also beside
 // that one, is refused: it is not for whoever bears it.
-func checkBinding(t *token, proof Proof) *Error {
+func checkBinding(t *token, proof Proof, id *Identity) *Error {
 	raw, found := t.claims["cnf"]
 	if !found {
 		return nil
@@ -37,16 +37,29 @@ func checkBinding(t *token, proof Proof) *Error {
 	if err != nil || !found || len(members) != 1 {
 		return refuse(Binding, "cnf", errConfirmation)
 	}
-	bound, err := base64url.DecodeString(text)
-	if err != nil || len(bound) != sha256.Size || base64url.EncodeToString(bound) != text { // it skips CR and LF
+	thumbprint, err := base64url.DecodeString(text)
+	if err != nil || len(thumbprint) != sha256.Size || base64url.EncodeToString(thumbprint) != text { // it skips CR and LF
 		return refuse(Binding, "cnf", errConfirmation)
 	}
-	if proof.Certificate == nil {
-		return refuse(Binding, "cnf", errNoProof)
+	id.binding = (*[sha256.Size]byte)(thumbprint)
+	if err := proof.confirms(id.binding); err != nil {
+		return refuse(Binding, "cnf", err)
 	}
-	actual := sha256.Sum256(proof.Certificate)
-	if subtle.ConstantTimeCompare(bound, actual[:]) != 1 {
-		return refuse(Binding, "cnf", errOtherProof)
+	return nil
+}
+
+// confirms compares with the thumbprint of the certificate that a token is bound
+// to; nil is that of a token for its bearer.
+func (p Proof) confirms(binding *[sha256.Size]byte) error {
+	if binding == nil {
+		return nil
+	}
+	if p.Certificate == nil {
+		return errNoProof
+	}
+	actual := sha256.Sum256(p.Certificate)
+	if subtle.ConstantTimeCompare(binding[:], actual[:]) != 1 {
+		return errOtherProof
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (iss *issuer) identify(t *token, proof Proof, now time.Time) (*Identity, *E
 	if refusal := iss.checkKind(t); refusal != nil {
 		return nil, refusal
 	}
-	if refusal := checkBinding(t, proof); refusal != nil {
+	if refusal := checkBinding(t, proof, id); refusal != nil {
 		return nil, refusal
 	}
 	if refusal := iss.checkAudience(t); refusal != nil {
@@ -69,6 +69,7 @@ func (iss *issuer) checkTimes(t *token, now time.Time, id *Identity) *Error {
 		if at.After(now.Add(iss.Leeway)) {
 			return refuse(NotYetValid, name, errAhead)
 		}
+		id.validFrom = max(id.validFrom, at.Add(-iss.Leeway).Unix())
 		if name == "iat" {
 			id.IssuedAt = at
 		}

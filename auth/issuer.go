@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -99,6 +100,16 @@ func (iss *issuer) check() error {
 		return errors.New("no key source")
 	}
 	return nil
+}
+
+// same reports whether two issuers accept the same tokens by the same keys.
+func (iss *issuer) same(other *issuer) bool {
+	a, b := iss.IssuerConfig, other.IssuerConfig
+	if !reflect.TypeOf(a.Keys).Comparable() || a.Keys != b.Keys || iss.untyped != other.untyped {
+		return false
+	}
+	a.Keys, b.Keys = nil, nil // compared, but not looked into
+	return reflect.DeepEqual(a, b)
 }
 
 // checkHeader holds the header to the issuer's lists.

@@ -14,6 +14,8 @@ type Metrics struct {
 	keys        *prometheus.GaugeVec
 	lastSuccess *prometheus.GaugeVec
 	unknownKeys *prometheus.CounterVec
+	cacheHits   prometheus.Counter
+	cacheMisses prometheus.Counter
 
 	mu      sync.Mutex
 	issuers map[string]bool
@@ -41,6 +43,14 @@ func NewMetrics(reg prometheus.Registerer, issuerNames []string) *Metrics {
 			Name: "linegate_jwks_unknown_key_total",
 			Help: "Logins whose key was not in the issuer's set when they came.",
 		}, issuer),
+		cacheHits: factory.NewCounter(prometheus.CounterOpts{
+			Name: "linegate_token_cache_hits_total",
+			Help: "Logins whose token was verified before, and not again.",
+		}),
+		cacheMisses: factory.NewCounter(prometheus.CounterOpts{
+			Name: "linegate_token_cache_misses_total",
+			Help: "Logins whose token had to be verified.",
+		}),
 	}
 	m.SetIssuers(issuerNames)
 	return m
@@ -98,6 +108,16 @@ func (m *Metrics) failed(issuer string, r result, usableKeys int) {
 func (m *Metrics) unknownKey(issuer string) {
 	if m.has(issuer) {
 		m.unknownKeys.WithLabelValues(issuer).Inc()
+	}
+}
+
+func (m *Metrics) recalled(found bool) {
+	switch {
+	case m == nil:
+	case found:
+		m.cacheHits.Inc()
+	default:
+		m.cacheMisses.Inc()
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/linegate/linegate/auth/authtest"
 )
 
-// series returns every series of reg as `name{label="value"}`, with its value.
+// series returns every series of reg about key sets as `name{label="value"}`, with its value.
 func series(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -25,6 +25,9 @@ func series(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	}
 	all := map[string]float64{}
 	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "linegate_jwks_") {
+			continue
+		}
 		for _, m := range family.GetMetric() {
 			var labels []string
 			for _, l := range m.GetLabel() {

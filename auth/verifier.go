@@ -2,9 +2,9 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +14,11 @@ import (
 type Config struct {
 	Issuers     []IssuerConfig
 	Revocations *Revocations // looked at by every Verify and Standing; nil: none
+	// Remember is how many verified tokens Recall knows at most; 0: none.
+	Remember int
+	Metrics  *Metrics // of Recall; nil: none
+	// Workers is how many tokens are verified at once; 0: one a processor.
+	Workers int
 	// Now is the wall clock, for the times in tokens; nil: time.Now.
 	Now func() time.Time
 	// Changed is called, on a goroutine of its own, when the grace of issuers
@@ -61,6 +66,9 @@ type Verifier struct {
 	now         func() time.Time
 	changed     func()
 	revocations *Revocations
+	metrics     *Metrics
+	cache       tokenCache
+	workers     workers
 
 	mu    sync.Mutex // one SetIssuers at a time
 	trust atomic.Pointer[trust]
@@ -75,7 +83,13 @@ type trust struct {
 // NewVerifier returns a verifier, or an error that names the issuer and the
 // field at fault.
 func NewVerifier(c Config) (*Verifier, error) {
-	v := &Verifier{now: c.Now, changed: c.Changed, revocations: c.Revocations}
+	v := &Verifier{
+		now: c.Now, changed: c.Changed, revocations: c.Revocations, metrics: c.Metrics,
+		cache: tokenCache{max: c.Remember}, workers: workers{max: c.Workers},
+	}
+	if v.workers.max == 0 {
+		v.workers.max = runtime.GOMAXPROCS(0)
+	}
 	if v.now == nil {
 		v.now = time.Now
 	}
@@ -114,6 +128,11 @@ func (v *Verifier) replace(issuers map[string]*issuer) {
 	defer v.mu.Unlock()
 	old, now := v.trust.Load(), time.Now()
 	removed := old.removals(issuers, now)
+	for url, iss := range issuers { // what is remembered of one that stays as it was, stays
+		if before := old.issuers[url]; before != nil && before.same(iss) {
+			issuers[url] = before
+		}
+	}
 	v.trust.Store(&trust{issuers, removed})
 	for _, r := range removed {
 		if r.at.Equal(now) && r.grace > 0 && v.changed != nil {
@@ -133,104 +152,4 @@ func (v *Verifier) Verify(ctx context.Context, raw string, proof Proof) (*Identi
 		return nil, refusal
 	}
 	return identity, nil
-}
-
-func (v *Verifier) verify(ctx context.Context, raw string, proof Proof) (*Identity, *Error) {
-	t, refusal := parseToken(raw)
-	if refusal != nil {
-		return nil, refusal
-	}
-	iss, refusal := v.issuerOf(t)
-	if refusal != nil {
-		refusal.KeyID = t.kid
-		return nil, refusal
-	}
-	identity, refusal := v.verifyFor(ctx, iss, t, proof)
-	if refusal == nil {
-		identity.Digest = sha256.Sum256([]byte(t.signed))
-		refusal = v.permit(iss, identity)
-	}
-	if refusal != nil {
-		refusal.IssuerName, refusal.KeyID = iss.Name, t.kid
-		return nil, refusal
-	}
-	return identity, nil
-}
-
-// issuerOf finds the issuer that the token names. That is not yet verified, and
-// only chooses the rules and keys to check it by.
-func (v *Verifier) issuerOf(t *token) (*issuer, *Error) {
-	name, found, err := t.claims.text("iss")
-	if !found {
-		err = errMissing
-	}
-	if err != nil {
-		return nil, refuse(Issuer, "iss", err)
-	}
-	iss := v.trust.Load().issuers[name]
-	if iss == nil {
-		return nil, refuse(Issuer, "iss", errNotConfigured)
-	}
-	return iss, nil
-}
-
-var errNotConfigured = errors.New("not a configured issuer")
-
-// verifyFor is the order of checks: header, key, signature, claims.
-func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token, proof Proof) (*Identity, *Error) {
-	if refusal := iss.checkHeader(t); refusal != nil {
-		return nil, refusal
-	}
-	if len(t.signature) == 0 { // no key could save it
-		return nil, refuse(Signature, "", errEmpty)
-	}
-	keys := iss.Keys.Current()
-	key, refusal := keys.find(t.kid, t.alg)
-	if refusal != nil && refusal.Outcome == UnknownKey && (t.kid != "" || keys == nil) {
-		// What no key could save does not get to wait, or to cause a
-		// fetch; what passes here is checked again after the wait.
-		if _, refusal := iss.identify(t, proof, v.now()); refusal != nil {
-			return nil, refusal
-		}
-		keys, refusal = waitForKey(ctx, iss.Keys, t.kid)
-		if refusal == nil {
-			key, refusal = keys.find(t.kid, t.alg)
-		}
-	}
-	if refusal != nil {
-		return nil, refusal
-	}
-	if err := verifySignature(t.alg, t.signed, t.signature, key.public); err != nil {
-		return nil, refuse(Signature, "", err)
-	}
-	identity, refusal := iss.identify(t, proof, v.now())
-	if refusal != nil {
-		return nil, refusal
-	}
-	identity.own()
-	identity.KeyID, identity.Thumbprint = key.id, key.thumbprint
-	return identity, nil
-}
-
-// permit comes last, when the token is known to be the issuer's: whether it was
-// revoked, and whether it has the scopes required. In this order, since
-// insufficient_scope is said of valid tokens only, and what one that is not
-// verified says of its scopes is not believed, not even to its disadvantage.
-func (v *Verifier) permit(iss *issuer, id *Identity) *Error {
-	if what := v.revocations.find(id, v.now()); what != nil {
-		return refuse(Revoked, "", what)
-	}
-	return iss.checkScopes(id)
-}
-
-func waitForKey(ctx context.Context, source KeySource, kid string) (*KeySet, *Error) {
-	keys, err := source.WaitForKey(ctx, kid)
-	if err == nil {
-		return keys, nil
-	}
-	if refusal, ok := errors.AsType[*Error](err); ok {
-		own := *refusal // the source may share one among many that wait
-		return nil, &own
-	}
-	return nil, refuse(KeysUnavailable, "", err)
 }

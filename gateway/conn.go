@@ -31,13 +31,7 @@ type conn struct {
 // run is a connection's life. It was counted and tracked by admit.
 func (c *conn) run() {
 	reason := wire.Panic
-	defer func() {
-		if reason == wire.Panic {
-			c.panicked(recover())
-		}
-		c.nc.Close()
-		c.gateway.untrack(c, reason)
-	}()
+	defer func() { c.done(reason, recover()) }()
 	nc, failure := c.handshake()
 	if failure != 0 {
 		reason = failure
@@ -48,7 +42,29 @@ func (c *conn) run() {
 		reason = failure
 		return
 	}
+	if reason = served.Login(); reason == 0 {
+		go c.attend(served)
+	}
+}
+
+// attend is the rest of a connection's life, on a goroutine of its own: the
+// stack that handshake and login needed is not kept for as long as it lasts.
+func (c *conn) attend(served Conn) {
+	reason := wire.Panic
+	defer func() { c.done(reason, recover()) }()
 	reason = served.Serve()
+}
+
+// done ends c for reason, unless there is none yet.
+func (c *conn) done(reason wire.Code, panicked any) {
+	if reason == 0 {
+		return
+	}
+	if reason == wire.Panic {
+		c.panicked(panicked)
+	}
+	c.nc.Close()
+	c.gateway.untrack(c, reason)
 }
 
 // handshake brings c behind TLS where its listener has it.

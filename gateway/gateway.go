@@ -17,10 +17,14 @@ import (
 	"github.com/linegate/linegate/wire"
 )
 
-// Conn serves one connection. Serve runs it to its end, closes it, and returns
-// why it ended; the other methods may be called from any goroutine and do not
-// wait.
+// Conn serves one connection.
 type Conn interface {
+	// Login runs the connection until its client is no stranger any more,
+	// and returns 0, or to its end.
+	Login() wire.Code
+	// Serve runs it from there to its end. Both close it when they have come
+	// to its end, and return why it ended; the other methods may be called
+	// from any goroutine and do not wait.
 	Serve() wire.Code
 	// Announce tells the client that the gateway goes away, and when to come
 	// back, counted from the close.

@@ -23,6 +23,7 @@ import (
 // liner is a Conn that lets whoever says "in" in, and ends when told so.
 type liner struct {
 	nc            net.Conn
+	in            *bufio.Reader
 	authenticated func()
 
 	mu  sync.Mutex
@@ -30,14 +31,16 @@ type liner struct {
 }
 
 func serveLines(nc net.Conn, authenticated func()) Conn {
-	return &liner{nc: nc, authenticated: authenticated}
+	return &liner{nc: nc, in: bufio.NewReader(nc), authenticated: authenticated}
 }
 
-func (l *liner) Serve() wire.Code {
-	defer l.nc.Close()
-	in := bufio.NewReader(l.nc)
+func (l *liner) Login() wire.Code { return l.lines(true) }
+
+func (l *liner) Serve() wire.Code { return l.lines(false) }
+
+func (l *liner) lines(loginOnly bool) wire.Code {
 	for {
-		line, err := in.ReadString('\n')
+		line, err := l.in.ReadString('\n')
 		l.mu.Lock()
 		end := l.end
 		l.mu.Unlock()
@@ -52,6 +55,9 @@ func (l *liner) Serve() wire.Code {
 		case line == "in\n":
 			l.authenticated()
 			io.WriteString(l.nc, "welcome\n")
+			if loginOnly {
+				return 0
+			}
 		default:
 			io.WriteString(l.nc, line)
 		}
@@ -491,6 +497,7 @@ func TestShutdownSpreads(t *testing.T) {
 // stubborn ends for nobody.
 type stubborn struct{ nc net.Conn }
 
+func (stubborn) Login() wire.Code { return 0 }
 func (s stubborn) Serve() wire.Code {
 	io.Copy(s.nc, s.nc)
 	return wire.Forced

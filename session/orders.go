@@ -55,6 +55,7 @@ func (s *Session) wake() {
 func (s *Session) order(leave func(*orders)) {
 	leave(&s.orders)
 	s.orders.any = true
+	s.urgent.Store(true)
 	if !s.orders.deaf {
 		_ = s.nc.SetReadDeadline(time.Unix(1, 0)) // fails only when closed
 	}
@@ -77,8 +78,10 @@ func (s *Session) obey(now moment) moment {
 	s.mu.Lock()
 	o := s.orders
 	s.orders.any, s.orders.review, s.orders.announce = false, false, 0
+	s.urgent.Store(false)
 	if o.any {
 		now = s.srv.clock()
+		s.armed = 0 // the order moved the deadline
 	}
 	s.mu.Unlock()
 	if !o.any {

@@ -12,6 +12,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -22,6 +23,13 @@ import (
 // return soon after ctx is done.
 type Authenticator interface {
 	Verify(ctx context.Context, token string, proof auth.Proof) (*auth.Identity, error)
+}
+
+// Recaller is what an Authenticator implements besides when it remembers whom a
+// token speaks for that it verified before; nil: it does not, or that no longer
+// holds. Recall must not wait.
+type Recaller interface {
+	Recall(token string, proof auth.Proof) *auth.Identity
 }
 
 // Rules are the bounds of a session, as protocol.md tells them. A zero field
@@ -71,6 +79,7 @@ type Server struct {
 	backend  Backend
 	watcher  Watcher // the backend, where it is one; else nil
 	rules    atomic.Pointer[Rules]
+	recaller Recaller // the authenticator, where it is one; else nil
 	metrics  *Metrics
 	log      *slog.Logger
 	sessions *registry
@@ -101,6 +110,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	srv.reviewer, _ = srv.auth.(Reviewer)
 	srv.watcher, _ = srv.backend.(Watcher)
+	srv.recaller, _ = srv.auth.(Recaller)
 	if srv.metrics == nil {
 		srv.metrics = NewMetrics(nil, nil)
 	}
@@ -162,6 +172,11 @@ func (srv *Server) New(nc net.Conn, authenticated func()) *Session {
 	s.out = outbox{
 		nc: nc, try: tryWriter(nc), limit: s.rules.MaxOutbound,
 		sent: &srv.metrics.bytesSent, fail: s.wake,
+	}
+	if sc, ok := nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			s.raw, s.readable = raw, s.onReadable
+		}
 	}
 	s.machine.start(srv.clock(), s.rules, s)
 	s.reply.maxLine = s.rules.MaxLine

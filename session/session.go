@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -21,6 +22,10 @@ type Session struct {
 	authenticated func()
 
 	// Owned by the serving goroutine.
+	raw       syscall.RawConn       // of plain TCP; nil: read by nc.Read
+	readable  func(fd uintptr) bool // onReadable, made once
+	armed     time.Duration         // when the read deadline is; 0: to be set
+	served    time.Duration         // when the last batch was
 	machine   machine
 	reply     Reply
 	in        []byte       // read and not yet taken; holds a buffer only while needed
@@ -39,6 +44,7 @@ type Session struct {
 	out  outbox
 	poke chan struct{} // wakes the serving goroutine where it does not read
 
+	urgent atomic.Bool // orders.any, to be read without mu
 	mu     sync.Mutex
 	orders orders
 }
@@ -81,11 +87,22 @@ func (s *Session) Push(text []byte) error {
 	return nil
 }
 
-// Serve runs the connection from its first line to its close, and returns why
-// it ended.
-func (s *Session) Serve() wire.Code {
-	defer s.nc.Close()
-	defer s.leave()
+// Login runs the connection until its client is authenticated, and returns 0,
+// or until it ends, and returns why.
+func (s *Session) Login() wire.Code { return s.run(true) }
+
+// Serve runs the connection to its close, and returns why it ended. Called by a
+// goroutine that did not Login it holds a smaller stack.
+func (s *Session) Serve() wire.Code { return s.run(false) }
+
+func (s *Session) run(loginOnly bool) wire.Code {
+	handedOver := false
+	defer func() {
+		if !handedOver {
+			s.leave()
+			s.nc.Close()
+		}
+	}()
 	now := s.srv.clock()
 	for {
 		now = s.obey(now)
@@ -115,6 +132,11 @@ func (s *Session) Serve() wire.Code {
 				now = s.awaitRelief(now, relief)
 			} else if batch {
 				now = s.srv.clock()
+			} else if loginOnly && s.entered {
+				handedOver = true
+				return 0
+			} else if s.raw != nil {
+				now = s.serveSocket(now)
 			} else {
 				now = s.read(now)
 			}
@@ -125,6 +147,9 @@ func (s *Session) Serve() wire.Code {
 // serveInput serves what was read, and returns the time, which may have gone
 // on meanwhile, and with it what others ordered.
 func (s *Session) serveInput(now moment) moment {
+	if len(s.in) > 0 && s.reply.buf == nil {
+		s.reply.buf = growBuffer(nil, 0)
+	}
 	for len(s.in) > 0 {
 		taken, late := s.machine.input(now, s.in, &s.reply)
 		s.take(taken)
@@ -155,10 +180,8 @@ func (s *Session) send() {
 		return
 	}
 	s.out.add(s.reply.buf)
-	s.reply.buf = s.reply.buf[:0]
-	if cap(s.reply.buf) > 4<<10 { // an idle session keeps no large buffer
-		s.reply.buf = nil
-	}
+	releaseBuffer(s.reply.buf) // an idle session keeps none
+	s.reply.buf = nil
 }
 
 // sleep waits for a verdict, an order, or the machine's next moment.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"bufio"
 	"encoding/json"
 	"io"
@@ -128,7 +129,9 @@ func wantMetric(t *testing.T, ops, sample string) {
 type records chan []byte
 
 func (r records) Write(b []byte) (int, error) {
-	r <- append([]byte(nil), b...)
+	for line := range bytes.Lines(b) {
+		r <- bytes.Clone(line)
+	}
 	return len(b), nil
 }
 

@@ -40,10 +40,11 @@ func (p *program) serve(ctx context.Context, load loader) error {
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
 		return &exitError{exitConfig, err}
 	}
-	log, err := oplog.New(p.stderr, level, c.Log.Format)
+	log, flush, err := oplog.NewBackground(p.stderr, level, c.Log.Format)
 	if err != nil {
 		return &exitError{exitConfig, err}
 	}
+	defer flush()
 	s := &server{log: log, load: load, warned: map[config.Warning]bool{}}
 	s.warn(warnings)
 	if s.gateway, err = p.open(c, log, level); err != nil {

@@ -95,11 +95,13 @@ type logRecords struct {
 }
 
 func (l *logRecords) Write(b []byte) (int, error) {
-	var record struct{ Level, Msg, Error, Signal string }
-	if json.Unmarshal(b, &record) == nil {
-		l.came <- strings.TrimSpace(strings.Join([]string{record.Level, record.Msg, record.Error + record.Signal}, " "))
-	} else {
-		l.came <- strings.TrimSpace(string(b))
+	for line := range bytes.Lines(b) {
+		var record struct{ Level, Msg, Error, Signal string }
+		if json.Unmarshal(line, &record) == nil {
+			l.came <- strings.TrimSpace(strings.Join([]string{record.Level, record.Msg, record.Error + record.Signal}, " "))
+		} else {
+			l.came <- strings.TrimSpace(string(line))
+		}
 	}
 	return len(b), nil
 }

@@ -42,6 +42,9 @@ type keys struct {
 	stop context.CancelFunc // nil before it runs; guarded by issuers.mu
 }
 
+// remembered is how many verified tokens are known at most: some 30 MB of them.
+const remembered = 1 << 16
+
 func newIssuers(cfg *config.Config, metrics *auth.Metrics, o Options, kept *state.Dir, review func()) (*issuers, error) {
 	is := &issuers{metrics: metrics, log: o.Log, waiting: auth.NewWaitLimit(1), kept: kept, review: review}
 	var err error
@@ -53,7 +56,7 @@ func newIssuers(cfg *config.Config, metrics *auth.Metrics, o Options, kept *stat
 	}
 	is.verifier, err = auth.NewVerifier(auth.Config{
 		Issuers: verifierConfigs(is.sources), Revocations: kept.Revocations(), Changed: review,
-		Now: o.Now,
+		Now: o.Now, Remember: remembered, Metrics: metrics,
 	})
 	return is, err
 }

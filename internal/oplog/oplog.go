@@ -34,12 +34,18 @@ const (
 // Texts, errors among them, are cut at 1 KiB, and a stack at 8 KiB. What a client chose goes through
 // Foreign first. Durations are written as the configuration writes them: 1.5s.
 func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error) {
+	return newLogger(w, level, format, func(h slog.Handler) slog.Handler { return h })
+}
+
+// newLogger puts around the handler that writes what the caller wants, and the
+// limit around that.
+func newLogger(w io.Writer, level *slog.LevelVar, format string, around func(slog.Handler) slog.Handler) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: bound}
 	switch format {
 	case "json":
-		return slog.New(limit(slog.NewJSONHandler(w, options))), nil
+		return slog.New(limit(around(slog.NewJSONHandler(w, options)))), nil
 	case "text":
-		return slog.New(limit(slog.NewTextHandler(w, options))), nil
+		return slog.New(limit(around(slog.NewTextHandler(w, options)))), nil
 	}
 	return nil, fmt.Errorf("oplog: no format %q", format)
 }

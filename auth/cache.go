@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+// tokenCache remembers tokens that were verified, by the SHA-256 of all of their
+// bytes, the signature among them (Identity.Digest leaves that out), so that a
+// device that reconnects need not have it checked again. What it
+// remembers is what a token says; whether that still holds is looked at each
+// time (Verifier.Recall).
+type tokenCache struct {
+	max int // tokens at most; 0: it remembers none
+
+	mu      sync.Mutex
+	tokens  map[digest]remembered
+	sweepAt int // how many tokens there are when the expired ones are looked for
+}
+
+type digest [sha256.Size]byte
+
+// remembered is a verified token without its bytes.
+type remembered struct {
+	*Identity
+	issuer *issuer // the configuration that it was verified under
+}
+
+// minSweep keeps a small cache from being swept all the time.
+const minSweep = 1024
+
+func (c *tokenCache) get(token digest) (remembered, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, found := c.tokens[token]
+	return r, found
+}
+
+// add makes room first: expired tokens go when there are twice as many as the
+// last look left, and when that is not enough, an eighth of the others, whichever
+// they are: those devices pay for one signature more.
+func (c *tokenCache) add(raw string, r remembered, now time.Time) {
+	if c.max == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tokens == nil {
+		c.tokens = make(map[digest]remembered)
+		c.sweepAt = min(minSweep, c.max)
+	}
+	if len(c.tokens) >= c.sweepAt {
+		c.sweep(now)
+	}
+	c.tokens[sha256.Sum256([]byte(raw))] = r
+}
+
+func (c *tokenCache) sweep(now time.Time) {
+	for token, r := range c.tokens {
+		if !now.Before(r.Expires) {
+			delete(c.tokens, token)
+		}
+	}
+	if excess := len(c.tokens) - c.max*7/8; len(c.tokens) >= c.max {
+		for token := range c.tokens {
+			if excess--; excess < 0 {
+				break
+			}
+			delete(c.tokens, token)
+		}
+	}
+	c.sweepAt = min(max(2*len(c.tokens), minSweep), c.max)
+}
+
+// forget drops a token that no longer holds.
+func (c *tokenCache) forget(token digest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.tokens, token)
+}
+
+// Recall returns whom a token speaks for that was verified before and would be
+// again, without looking at its signature; nil when it must be verified, also to
+// learn why it is refused. It does not wait, and needs a hundredth of the time.
+//
+// A token is not recalled once it has expired, once its issuer's configuration
+// changed, its key is not in the issuer's set (or the set is too old), it was
+// revoked, or it is bound to another client certificate than the connection's.
+func (v *Verifier) Recall(raw string, proof Proof) *Identity {
+	if v.cache.max == 0 {
+		return nil
+	}
+	token := digest(sha256.Sum256([]byte(raw)))
+	r, found := v.cache.get(token)
+	if found {
+		found = v.holds(token, r, proof)
+	}
+	v.metrics.recalled(found)
+	if !found {
+		return nil
+	}
+	return r.Identity
+}
+
+// holds reports whether everything still is as when the token was verified.
+func (v *Verifier) holds(token digest, r remembered, proof Proof) bool {
+	iss, now := r.issuer, v.now()
+	if v.trust.Load().issuers[iss.Issuer] != iss || !now.Before(r.Expires) || !iss.Keys.Current().Holds(r.Thumbprint) {
+		v.cache.forget(token)
+		return false
+	}
+	return now.Unix() >= r.validFrom && proof.confirms(r.binding) == nil && v.permit(iss, r.Identity) == nil
+}

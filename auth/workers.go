@@ -1,0 +1,107 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// workers do the deep and expensive part of verifying, a bounded number at once:
+// that is what a flood of logins would buy, and live sessions need the processors
+// too. What is asked for waits in line; what would wait too long is refused
+// before anything is spent on it.
+//
+// A worker is a goroutine for as long as there is work, so its stack grows once
+// for many signatures, and none is left when there is nothing to do.
+type workers struct {
+	max int
+
+	mu      sync.Mutex
+	queue   []*job // in the order of their coming
+	running int
+	cost    time.Duration // of one job, lately
+}
+
+type job struct {
+	ctx  context.Context
+	do   func()
+	done chan struct{}
+}
+
+// maxQueue is how long a job may have to wait, as far as can be told when it
+// comes.
+const maxQueue = 2 * time.Second
+
+var errBusy = errors.New("too many tokens wait to be verified")
+
+// do has f done by a worker. It returns an Error when f will not be done: there
+// is too much to do already, or ctx ended first.
+func (w *workers) do(ctx context.Context, f func()) *Error {
+	j := &job{ctx: ctx, do: f, done: make(chan struct{})}
+	if wait := w.enqueue(j); wait > 0 {
+		refusal := refuse(Overload, "", errBusy)
+		refusal.RetryAfter = wait + randomUpTo(wait)
+		return refusal
+	}
+	<-j.done
+	if j.do != nil {
+		refusal := refuse(Overload, "", errBusy)
+		refusal.RetryAfter = time.Second + randomUpTo(maxQueue)
+		return refusal
+	}
+	return nil
+}
+
+// enqueue puts a job in line, unless the wait would be too long, which it then
+// returns.
+func (w *workers) enqueue(j *job) (wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if wait := time.Duration(len(w.queue)) * w.cost / time.Duration(w.max); wait > maxQueue {
+		return wait
+	}
+	w.queue = append(w.queue, j)
+	if w.running < w.max {
+		w.running++
+		go w.work()
+	}
+	return 0
+}
+
+func (w *workers) work() {
+	took := time.Duration(-1)
+	for {
+		j := w.next(took)
+		if j == nil {
+			return
+		}
+		start := time.Now()
+		if j.ctx.Err() == nil {
+			j.do()
+			j.do = nil
+		}
+		took = time.Since(start)
+		close(j.done)
+		runtime.Gosched() // sessions that have something to serve come first
+	}
+}
+
+// next returns the job that has waited longest; nil: there is none, and the
+// worker is over. took is what the worker's last job took, if there was one.
+func (w *workers) next(took time.Duration) *job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if took >= 0 {
+		w.cost += (took - w.cost) / 16
+	}
+	if len(w.queue) == 0 {
+		w.running--
+		w.queue = nil
+		return nil
+	}
+	j := w.queue[0]
+	w.queue = w.queue[1:]
+	return j
+}

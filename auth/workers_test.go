@@ -1,0 +1,90 @@
+package auth
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWorkers(t *testing.T) {
+	t.Run("no more at once than there are workers, in the order of coming", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := workers{max: 2}
+			var now, most atomic.Int32
+			var mu sync.Mutex
+			var order []int
+			for i := range 6 {
+				go func() {
+					_ = w.do(t.Context(), func() {
+						most.Store(max(most.Load(), now.Add(1)))
+						time.Sleep(time.Second + time.Duration(i)*time.Millisecond)
+						now.Add(-1)
+						mu.Lock()
+						defer mu.Unlock()
+						order = append(order, i)
+					})
+				}()
+				synctest.Wait()
+			}
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if most.Load() != 2 {
+				t.Errorf("%d at once", most.Load())
+			}
+			for i, job := range order {
+				if i != job {
+					t.Errorf("done in the order %v", order)
+					break
+				}
+			}
+			if len(order) != 6 || w.running != 0 {
+				t.Errorf("%d done, %d workers left", len(order), w.running)
+			}
+		})
+	})
+	t.Run("what would wait too long is refused at once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := workers{max: 1}
+			slow := func() { time.Sleep(100 * time.Millisecond) }
+			for range 50 { // so that the cost of one is known
+				if err := w.do(t.Context(), slow); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var done, refused atomic.Int32
+			for range 100 {
+				go func() {
+					if err := w.do(t.Context(), slow); err == nil {
+						done.Add(1)
+					} else if err.Outcome == Overload && err.RetryAfter >= 2*time.Second && err.RetryAfter <= 5*time.Second {
+						refused.Add(1)
+					} else {
+						t.Errorf("%v, come again in %v", err, err.RetryAfter)
+					}
+				}()
+				synctest.Wait()
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			// One is being done, and 2 s are good for 20 others and a part of one.
+			if d, r := done.Load(), refused.Load(); d < 20 || d > 24 || d+r != 100 {
+				t.Errorf("%d done, %d refused", d, r)
+			}
+		})
+	})
+	t.Run("what nobody waits for any more is not done", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := workers{max: 1}
+			go func() { _ = w.do(t.Context(), func() { time.Sleep(time.Second) }) }()
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if err := w.do(ctx, func() { t.Error("done") }); err == nil || err.Outcome != Overload || err.RetryAfter == 0 {
+				t.Errorf("%v", err)
+			}
+		})
+	})
+}

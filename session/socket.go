@@ -1,0 +1,132 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// What a session on a socket of its own (plain TCP) saves by reading it
+// directly: it waits without a buffer, in the goroutine that serves, and reads,
+// serves and writes a batch without a step through the runtime's poller.
+
+const (
+	// hotGap is the longest time between two batches of a session that is
+	// hot: it waits again after a read that did not fill its buffer, without
+	// another that would find nothing. The end of the stream may have come
+	// with those bytes, and the poller tells of it only once, so a hot
+	// session that falls silent looks again within confirmWithin.
+	hotGap        = 100 * time.Millisecond
+	confirmWithin = 250 * time.Millisecond
+)
+
+// serveSocket waits for input, at most until the machine wants to look at the
+// clock, and serves what comes for as long as nothing but input is wanted.
+func (s *Session) serveSocket(now moment) moment {
+	if s.readErr != nil {
+		s.machine.finish(readFailure(s.readErr), 0, &s.reply)
+		return now
+	}
+	due := s.machine.next(now)
+	if !s.arm(now, due) {
+		return s.srv.clock()
+	}
+	err := s.raw.Read(s.readable)
+	now = s.srv.clock()
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err != nil {
+			s.readErr = err
+		}
+		return now
+	}
+	s.armed = 0
+	if now.mono-due > timerSlack && s.arm(now, now.mono+time.Millisecond) {
+		// What came while this process, or the whole machine, stood still
+		// must not be called missing.
+		_ = s.raw.Read(s.readable)
+		s.armed = 0
+		now = s.srv.clock()
+	}
+	return now
+}
+
+// arm sees to it that waiting ends at due, or sooner: a deadline that is early
+// costs one look at the clock, one that moves with every line a timer each. It
+// is false when an order has come that must be looked at first.
+func (s *Session) arm(now moment, due time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.orders.any {
+		return false
+	}
+	if s.armed == 0 || due < s.armed {
+		s.armed = max(due, 1)
+		_ = s.nc.SetReadDeadline(time.Now().Add(due - now.mono))
+	}
+	return true
+}
+
+// onReadable reads until the socket has no more, and serves each batch. It
+// reports whether something else than input is wanted.
+func (s *Session) onReadable(fd uintptr) (done bool) {
+	for !s.urgent.Load() {
+		s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
+		room := cap(s.in) - len(s.in)
+		n, err := syscall.Read(int(fd), s.in[len(s.in):cap(s.in)])
+		if n <= 0 {
+			s.dropIdle()
+			switch {
+			case err == syscall.EAGAIN:
+				return false
+			case err == syscall.EINTR:
+				continue
+			case err == nil:
+				err = io.EOF
+			}
+			s.readErr = err
+			return true
+		}
+		s.in = s.in[:len(s.in)+n]
+		now, more := s.serveBatch(n)
+		if !more {
+			return true
+		}
+		if n < room && s.hot(now) {
+			return !s.arm(now, now.mono+confirmWithin)
+		}
+	}
+	return true
+}
+
+// serveBatch serves n more bytes, and reports whether only input is wanted now.
+func (s *Session) serveBatch(n int) (now moment, more bool) {
+	s.srv.metrics.bytesReceived.Add(int64(n))
+	now = s.srv.clock()
+	if s.urgent.Load() { // an order may be to serve nothing more
+		now = s.obey(now)
+	}
+	now = s.serveInput(now)
+	if s.machine.need() != needInput || len(s.reply.buf) >= maxBatch {
+		return now, false
+	}
+	s.send()
+	_, full := s.out.full()
+	return now, !full && now.mono < s.armed
+}
+
+// hot reports whether the batch before this one was served a moment ago.
+func (s *Session) hot(now moment) bool {
+	gap := now.mono - s.served
+	s.served = now.mono
+	return gap <= hotGap
+}
+
+// dropIdle gives a buffer back that holds nothing.
+func (s *Session) dropIdle() {
+	if len(s.in) == 0 {
+		releaseBuffer(s.in)
+		s.in = nil
+	}
+}

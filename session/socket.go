@@ -42,7 +42,7 @@ func (s *Session) serveSocket(now moment) moment {
 		return now
 	}
 	s.armed = 0
-	if now.mono-due > timerSlack && s.arm(now, now.mono+time.Millisecond) {
+	if now.mono-due > timerSlack && s.arm(now, now.mono+timerSlack) {
 		// What came while this process, or the whole machine, stood still
 		// must not be called missing.
 		_ = s.raw.Read(s.readable)

@@ -114,11 +114,7 @@ func (s *Session) enter(now moment) {
 		s.authenticated()
 	}
 	s.introduce(now)
-	identity := s.machine.identity
-	s.srv.log.Info("session opened", s.logID(), s.logRemote(),
-		slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject),
-		foreign("client_id", identity.ClientID), foreign("kid", identity.KeyID),
-		slog.Time("expires", identity.Expires))
+	s.srv.events.add(event{session: s, identity: s.machine.identity})
 	if s.srv.watcher != nil {
 		s.srv.watcher.Opened(s)
 	}
@@ -149,8 +145,7 @@ func (s *Session) leave() {
 	if reason == 0 { // Serve did not come to its end
 		reason = wire.Panic
 	}
-	s.srv.log.Info("session closed", s.logID(), slog.String("reason", reason.String()),
-		slog.Duration("duration", s.srv.clock().mono-s.since.mono))
+	s.srv.events.add(event{session: s, reason: reason, lasted: s.srv.clock().mono - s.since.mono})
 	if s.srv.watcher != nil {
 		s.srv.watcher.Closed(s)
 	}

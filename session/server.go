@@ -82,6 +82,7 @@ type Server struct {
 	recaller Recaller // the authenticator, where it is one; else nil
 	metrics  *Metrics
 	log      *slog.Logger
+	events   *events
 	sessions *registry
 
 	// The machine's clocks and chance; tests bring their own.
@@ -117,6 +118,7 @@ func NewServer(cfg Config) (*Server, error) {
 	if srv.log == nil {
 		srv.log = slog.New(slog.DiscardHandler)
 	}
+	srv.events = newEvents(srv.log)
 	srv.SetRules(cfg.Rules)
 	srv.metrics.sessionsOpen = srv.sessions.len
 	return srv, nil
@@ -127,6 +129,10 @@ func (srv *Server) Sessions() []*Session { return srv.sessions.all() }
 
 // Session returns the authenticated session of this id, nil when there is none.
 func (srv *Server) Session(id string) *Session { return srv.sessions.get(id) }
+
+// Flush waits until the log has everything that happened to sessions so far: that
+// they open and close is logged in the background.
+func (srv *Server) Flush() { srv.events.flush() }
 
 // SetRules replaces the rules for connections that come later.
 func (srv *Server) SetRules(r Rules) {

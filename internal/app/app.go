@@ -217,6 +217,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.drain()
 	a.ops.Close()
+	a.sessions.Flush()
 	return err
 }
 

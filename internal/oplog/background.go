@@ -1,124 +1,121 @@
 package oplog
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 )
 
-// NewBackground is New for a logger that writes on a goroutine of its own, what
-// has gathered at once: whoever logs spends neither its time nor its stack on
-// that. Warnings, errors and audit records are written before the call returns.
-// Others are lost when the process is killed within a moment; flush, to be called
-// at an orderly end, waits until all are written.
+// NewBackground is New for a logger that writes in the background, a few
+// milliseconds later, all that has gathered at once. Warnings, errors and audit records are written
+// before the call returns; others are lost when the process is killed within a
+// moment. flush, to be called at an orderly end, waits until all are written.
 func NewBackground(w io.Writer, level *slog.LevelVar, format string) (log *slog.Logger, flush func(), err error) {
 	out := &output{w: w}
-	out.changed = sync.NewCond(&out.mu)
-	log, err = newLogger(&out.text, level, format, func(next slog.Handler) slog.Handler {
-		return &background{next: next, out: out}
-	})
-	return log, out.flush, err
+	log, err = newLogger(out, level, format, func(next slog.Handler) slog.Handler { return prompt{next, out} })
+	return log, func() { out.flush() }, err
 }
 
-// background is a slog.Handler that leaves the work to out.
-type background struct {
-	next slog.Handler
-	out  *output
+// prompt is a slog.Handler that does not leave faults waiting.
+type prompt struct {
+	slog.Handler
+	out *output
 }
 
-func (b *background) Enabled(ctx context.Context, level slog.Level) bool {
-	return b.next.Enabled(ctx, level)
+func (p prompt) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return prompt{p.Handler.WithAttrs(attrs), p.out}
 }
 
-func (b *background) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &background{next: b.next.WithAttrs(attrs), out: b.out}
-}
+func (p prompt) WithGroup(name string) slog.Handler { return prompt{p.Handler.WithGroup(name), p.out} }
 
-func (b *background) WithGroup(name string) slog.Handler {
-	return &background{next: b.next.WithGroup(name), out: b.out}
-}
-
-func (b *background) Handle(_ context.Context, r slog.Record) error {
-	b.out.add(entry{b.next, r.Clone()})
+func (p prompt) Handle(ctx context.Context, r slog.Record) error {
+	err := p.Handler.Handle(ctx, r)
 	if r.Level >= slog.LevelWarn {
-		b.out.flush()
+		p.out.flush()
 	}
-	return nil
+	return err
 }
 
-type entry struct {
-	handler slog.Handler
-	record  slog.Record
-}
+const (
+	// gathering is how long lines gather before they are written at once.
+	gathering = 5 * time.Millisecond
+	// maxUnwritten is how many bytes wait to be written at most; then whoever
+	// logs writes.
+	maxUnwritten = 1 << 20
+)
 
-// maxEntries is how many records wait to be written at most; then whoever logs
-// waits too.
-const maxEntries = 4096
-
-// output writes records in the order of their coming. Its goroutine lives while
-// there are any.
+// output is a writer that gathers. Its goroutine lives while there is something
+// to write.
 type output struct {
-	// Owned by the writing goroutine.
-	w    io.Writer
-	text bytes.Buffer
+	writing sync.Mutex // held to take text and write it, so that lines keep their order
+	w       io.Writer
 
 	mu      sync.Mutex
-	changed *sync.Cond // entries were written
-	entries []entry
-	added   uint64 // so far
-	written uint64
-	writing bool
+	text    []byte
+	spare   []byte // the room of what was written last
+	started bool   // the goroutine lives
 }
 
-func (o *output) add(e entry) {
+func (o *output) Write(line []byte) (int, error) {
+	if o.add(line) {
+		o.flush()
+	}
+	return len(line), nil
+}
+
+func (o *output) add(line []byte) (full bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.entries) >= maxEntries {
-		o.changed.Wait()
+	o.text = append(o.text, line...)
+	if !o.started {
+		o.started = true
+		go o.run()
 	}
-	o.entries = append(o.entries, e)
-	o.added++
-	if !o.writing {
-		o.writing = true
-		go o.write()
-	}
+	return len(o.text) >= maxUnwritten
 }
 
-// flush waits until everything is written that was added before.
-func (o *output) flush() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for until := o.added; o.written < until; {
-		o.changed.Wait()
-	}
-}
-
-func (o *output) write() {
-	var batch []entry
-	for o.next(&batch) {
-		for _, e := range batch {
-			// Nobody can be told that a log fails.
-			_ = e.handler.Handle(context.Background(), e.record)
+// run writes what gathers, until nothing does.
+func (o *output) run() {
+	for {
+		time.Sleep(gathering)
+		if !o.flush() && o.stop() {
+			return
 		}
-		_, _ = o.text.WriteTo(o.w)
-		o.text.Reset()
 	}
 }
 
-// next takes what has gathered, and hands the last batch's room back for more;
-// false: there is nothing, and the goroutine is over.
-func (o *output) next(batch *[]entry) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.written += uint64(len(*batch))
-	o.changed.Broadcast()
-	clear(*batch)
-	*batch, o.entries = o.entries, (*batch)[:0]
-	if len(*batch) == 0 {
-		o.writing, o.entries = false, nil
+// flush writes what has gathered, if anything.
+func (o *output) flush() (any bool) {
+	o.writing.Lock()
+	defer o.writing.Unlock()
+	text := o.take()
+	if len(text) == 0 {
 		return false
 	}
+	_, _ = o.w.Write(text) // nobody can be told that a log fails
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.spare = text[:0]
+	return true
+}
+
+func (o *output) take() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	text := o.text
+	o.text, o.spare = o.spare, nil
+	return text
+}
+
+// stop ends the goroutine if nothing came meanwhile.
+func (o *output) stop() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.text) > 0 {
+		return false
+	}
+	o.started, o.text, o.spare = false, nil, nil
 	return true
 }

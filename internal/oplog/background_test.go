@@ -76,7 +76,7 @@ func TestBackgroundIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const writers, each = 8, 2 * maxEntries / 8
+	const writers, each = 8, 10_000
 	var all sync.WaitGroup
 	for range writers {
 		all.Go(func() {

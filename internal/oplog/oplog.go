@@ -56,8 +56,11 @@ const LevelAudit slog.Level = 12
 
 // bound cuts what is or becomes a text, and makes a duration one. It sees message and attributes alike.
 func bound(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Any() == LevelAudit {
-		a.Value = slog.StringValue("AUDIT")
+	if level, ok := a.Value.Any().(slog.Level); ok { // the handlers marshal what they do not know
+		a.Value = slog.StringValue(level.String())
+		if level == LevelAudit {
+			a.Value = slog.StringValue("AUDIT")
+		}
 	}
 	limit := maxText
 	if a.Key == "stack" {

@@ -1,0 +1,105 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/wire"
+)
+
+// events logs what happens to sessions on a goroutine of its own, which lives
+// while there is something to log: formatting a record needs more stack than the
+// rest of a session's life.
+type events struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	waiting []event
+	logging bool
+	done    *sync.Cond // more was logged
+}
+
+// event is a session that opened, or one that closed.
+type event struct {
+	session  *Session
+	identity *auth.Identity // that it opened with; nil: it closed
+	reason   wire.Code
+	lasted   time.Duration
+}
+
+// gathering is how long events gather: the stack that is needed to log them grows
+// once for many.
+const gathering = 5 * time.Millisecond
+
+// maxEvents is how many events wait to be logged at most; then sessions wait.
+const maxEvents = 4096
+
+func newEvents(log *slog.Logger) *events {
+	e := &events{log: log}
+	e.done = sync.NewCond(&e.mu)
+	return e
+}
+
+func (e *events) add(ev event) {
+	if !e.log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.waiting) >= maxEvents {
+		e.done.Wait()
+	}
+	e.waiting = append(e.waiting, ev)
+	if !e.logging {
+		e.logging = true
+		go e.run()
+	}
+}
+
+// flush waits until all that was added is logged.
+func (e *events) flush() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for e.logging {
+		e.done.Wait()
+	}
+}
+
+func (e *events) run() {
+	var batch []event
+	time.Sleep(gathering)
+	for e.next(&batch) {
+		for _, ev := range batch {
+			ev.log(e.log)
+		}
+		time.Sleep(gathering)
+	}
+}
+
+// next takes what waits, and hands back the room of the last batch.
+func (e *events) next(batch *[]event) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.done.Broadcast()
+	clear(*batch)
+	*batch, e.waiting = e.waiting, (*batch)[:0]
+	e.logging = len(*batch) > 0
+	if !e.logging {
+		e.waiting = nil
+	}
+	return e.logging
+}
+
+func (ev *event) log(log *slog.Logger) {
+	if id := ev.identity; id != nil {
+		log.Info("session opened", ev.session.logID(), ev.session.logRemote(),
+			slog.String("issuer", id.IssuerName), foreign("subject", id.Subject),
+			foreign("client_id", id.ClientID), foreign("kid", id.KeyID), slog.Time("expires", id.Expires))
+		return
+	}
+	log.Info("session closed", ev.session.logID(), slog.String("reason", ev.reason.String()),
+		slog.Duration("duration", ev.lasted))
+}

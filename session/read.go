@@ -24,7 +24,7 @@ func (s *Session) read(now moment) moment {
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && s.srv.clock().mono-due > timerSlack {
 		// What came while this process, or the whole machine, stood still
 		// must not be called missing.
-		n, err = s.readBefore(time.Millisecond)
+		n, err = s.readBefore(timerSlack)
 	}
 	s.in = s.in[:len(s.in)+n]
 	s.srv.metrics.bytesReceived.Add(int64(n))

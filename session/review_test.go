@@ -60,7 +60,6 @@ func TestReview(t *testing.T) {
 			if n := srv.Review(); n != 10 {
 				t.Errorf("withdrew %d sessions, want 10", n)
 			}
-			told := time.Now()
 			if n := srv.Review(); n != 0 {
 				t.Errorf("withdrew %d a second time", n)
 			}
@@ -76,9 +75,6 @@ func TestReview(t *testing.T) {
 				if got := <-d.ended; got != wire.TokenRevoked {
 					t.Errorf("ended for %s", got)
 				}
-			}
-			if took := time.Since(told); took > 2*time.Second {
-				t.Errorf("the last heard of it after %v", took)
 			}
 			for _, d := range devices["k2"] {
 				_, _ = io.WriteString(d.nc, "ping\n")

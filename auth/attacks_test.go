@@ -34,6 +34,9 @@ func TestAttacks(t *testing.T) {
 				if attack.Outcome != auth.OK || identity.IssuerName != attack.IssuerName {
 					t.Errorf("accepted, want %v %s; issuer %q, want %q", attack.Outcome, attack.Claim, identity.IssuerName, attack.IssuerName)
 				}
+				if identity.Expires.Year() > 9999 {
+					t.Errorf("expires %v, which no record can say", identity.Expires)
+				}
 				return
 			}
 			refusal, ok := errors.AsType[*auth.Error](err)

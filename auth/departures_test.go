@@ -282,6 +282,28 @@ func TestDepartureWithoutGrace(t *testing.T) {
 	})
 }
 
+// The fetch that confirms a departure keeps to the cool-down, too.
+func TestDepartureConfirmedAfterCooldown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := depart(t, nil)
+		d.replace()
+		d.fetch(t)
+		time.Sleep(26 * time.Second)
+		d.fetch(t) // a second before half the grace is over
+		before := d.Fetches()
+		time.Sleep(3*time.Second - time.Nanosecond)
+		synctest.Wait()
+		if n := d.Fetches() - before; n != 0 {
+			t.Errorf("%d fetches within the cool-down", n)
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if n := d.Fetches() - before; n != 1 {
+			t.Errorf("%d fetches after the cool-down", n)
+		}
+	})
+}
+
 // Each key has its own departure, also when they come every two seconds, and
 // the fetches that confirm them keep to the cool-down.
 func TestDepartureOfOneAfterAnother(t *testing.T) {

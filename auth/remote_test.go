@@ -16,6 +16,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/mint"
 )
 
 // remote is an issuer, a Remote that fetches its keys without a network, and a
@@ -333,6 +334,41 @@ func TestRemoteRefusesBeforeWaiting(t *testing.T) {
 			t.Errorf("%d fetches", r.Fetches())
 		}
 	})
+}
+
+// A bad signature asks nobody, or forgeries would. So a key that an issuer puts
+// under the id of another, or under none, is found by the next refresh.
+func TestRemoteBadSignature(t *testing.T) {
+	for name, kid := range map[string]any{"under a known id": "k", "without an id": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var published atomic.Pointer[mint.Key]
+				var asked atomic.Int64
+				key, next := newKey(t, "ES256", "k"), newKey(t, "ES256", "k")
+				published.Store(key)
+				r := run(t, func(_ *authtest.Issuer, c *auth.RemoteConfig) {
+					c.Transport = transport(func(*http.Request) (*http.Response, error) {
+						asked.Add(1)
+						jwk := published.Load().JWK(one("kid", kid))
+						return answer(200, nil, object(t, map[string]any{"keys": jwks(jwk)})), nil
+					})
+				})
+				by := func(key *mint.Key) string { return r.Token(authtest.SignedBy(key), header("kid", kid)) }
+				r.mustLogin(t, by(key), auth.OK, 0)
+				time.Sleep(time.Minute)
+				published.Store(next)
+				for range 100 {
+					r.mustLogin(t, by(next), auth.Signature, 0)
+				}
+				if n := asked.Load(); n != 1 {
+					t.Errorf("asked %d times", n)
+				}
+				time.Sleep(4*time.Minute + time.Second)
+				r.mustLogin(t, by(next), auth.OK, 0)
+				r.mustLogin(t, by(key), auth.Signature, 0)
+			})
+		})
+	}
 }
 
 // unsigned is a token with an empty signature.

@@ -86,6 +86,7 @@ func TestStandingOfRemovedIssuer(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			v.expect(t, departed, 1)
 			v.use(t, v.b)
+			time.Sleep(59 * time.Second)
 			v.expect(t, departed, 0)
 		}},
 		{"long after, nobody remembers it", func(t *testing.T, v *two) {

@@ -43,9 +43,14 @@ func newServer(t testing.TB, cfg Config) *Server {
 // connect serves nc and lets its client in.
 func connect(t testing.TB, srv *Server, client, server net.Conn) (s *Session, in *bufio.Reader, ended chan wire.Code) {
 	t.Helper()
+	return connectAs(t, srv, client, server, "alice")
+}
+
+func connectAs(t testing.TB, srv *Server, client, server net.Conn, token string) (s *Session, in *bufio.Reader, ended chan wire.Code) {
+	t.Helper()
 	s, ended = srv.New(server, nil), make(chan wire.Code, 1)
 	go func() { ended <- s.Serve() }()
-	if _, err := io.WriteString(client, "AUTH alice\n"); err != nil {
+	if _, err := io.WriteString(client, "AUTH "+token+"\n"); err != nil {
 		t.Fatal(err)
 	}
 	in = bufio.NewReader(client)

@@ -32,7 +32,7 @@ func (srv *Server) Review() (withdrawn int) {
 func (s *Session) told(state auth.State) (withdrawn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if state == s.orders.standing || s.orders.standing == auth.Withdrawn {
+	if state == s.orders.standing {
 		return false
 	}
 	if state == auth.Withdrawn {

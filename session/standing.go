@@ -13,7 +13,7 @@ import (
 // not come back as one. Until then a renewal with another key saves it, or its
 // own key's return. Nothing saves one that was withdrawn.
 func (m *machine) review(now moment, s auth.Standing, r *Reply) {
-	if m.stage != open && m.stage != renewing || m.expire(now) {
+	if m.stage != open && m.stage != renewing {
 		return
 	}
 	before := m.standing

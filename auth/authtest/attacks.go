@@ -31,6 +31,10 @@ type Attack struct {
 	KeyID      string // kid as the token has it
 }
 
+// MaxAuthLine is the session.max_auth_line of a gateway under attack, which lets
+// all but the longest tokens come to the verifier.
+const MaxAuthLine = 64 << 10
+
 // String names the attack for a test's output.
 func (a Attack) String() string { return a.Group + ": " + a.Name }
 

@@ -67,6 +67,7 @@ func (a *Attacks) structure() []row {
 	header, payload, signature := parts[0], parts[1], parts[2]
 	return []row{
 		{"three parts", good, auth.OK, ""},
+		{"64 KiB of a good token, which no AUTH line has room for", a.main.Token(Claim("x", strings.Repeat("x", 48<<10))), auth.OK, ""},
 
 		{"one part", "abc", auth.Format, ""},
 		{"two parts", header + "." + payload, auth.Format, ""},

@@ -30,7 +30,7 @@ func TestInspectAgreesOnAttacks(t *testing.T) {
 		issuers = append(issuers, issuer{c.Name, c.Issuer, c.Audience, c.RequiredScopes, c.Algorithms, c.TokenTypes})
 	}
 	config, err := json.Marshal(map[string]any{ // which is YAML too
-		"issuers": issuers, "session": map[string]any{"max_auth_line": maxAuthLine},
+		"issuers": issuers, "session": map[string]any{"max_auth_line": authtest.MaxAuthLine},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestInspectAgreesOnAttacks(t *testing.T) {
 
 			verdict, wantStatus := attack.Outcome.String(), exitFailure
 			switch {
-			case len("AUTH ")+len(attack.Token) > maxAuthLine: // the gateway says invalid_request to it
+			case len("AUTH ")+len(attack.Token) > authtest.MaxAuthLine: // the gateway says invalid_request to it
 				verdict = "format"
 			case attack.Outcome == auth.OK:
 				verdict, wantStatus = "ok", exitOK
@@ -70,9 +70,6 @@ func TestInspectAgreesOnAttacks(t *testing.T) {
 		t.Errorf("%d connections to where tokens point", n)
 	}
 }
-
-// maxAuthLine lets all but the longest tokens of the table be judged.
-const maxAuthLine = 64 << 10
 
 // verdictIn reads what inspect says of a token: an outcome, with the claim at
 // fault.

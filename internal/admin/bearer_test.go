@@ -88,6 +88,17 @@ func TestBearer(t *testing.T) {
 	}
 }
 
+// A token in the body counts for nothing (RFC 6750 section 2.2 is not offered).
+func TestTokenInForm(t *testing.T) {
+	s := serve(t)
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	got := s.send("POST", "/v1/revocations", "access_token="+s.token(), form)
+	if got.StatusCode != http.StatusUnauthorized || got.Header.Get("WWW-Authenticate") != `Bearer realm="linegate"` || got.text != "" {
+		t.Errorf("%s %v %s", got.Status, got.Header, got.text)
+	}
+	checkRefusal(t, s.log.take(), "format")
+}
+
 // checkRefusal reads the record of a refusal, which has its outcome and no part
 // of a token.
 func checkRefusal(t *testing.T, logged, outcome string) {

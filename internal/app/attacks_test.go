@@ -79,7 +79,7 @@ func besieged(t *testing.T, a *authtest.Attacks) *siege {
 			i.JWKS.Cooldown = time.Millisecond // each unknown kid waits for a fetch
 			c.Issuers = append(c.Issuers, i)
 		}
-		c.Session.MaxAuthLine = maxAuthLine
+		c.Session.MaxAuthLine = authtest.MaxAuthLine
 		c.Listen[1].TLS.ClientCA, c.Listen[1].TLS.ClientAuth = a.Clients.CA, "optional"
 	}, func(o *Options) {
 		o.Now = func() time.Time { return a.Now }
@@ -94,9 +94,6 @@ func besieged(t *testing.T, a *authtest.Attacks) *siege {
 	s.attempts = s.counts()
 	return s
 }
-
-// maxAuthLine lets all but the longest tokens of the table be read.
-const maxAuthLine = 64 << 10
 
 // siege is a gateway that is attacked by one client after the other.
 type siege struct {
@@ -160,7 +157,7 @@ func (s *siege) login(attack authtest.Attack, secure bool) {
 // offer sends an AUTH line, which may be longer than the gateway takes.
 func (d *device) offer(token string) {
 	d.t.Helper()
-	if line := "AUTH " + token; len(line) > maxAuthLine {
+	if line := "AUTH " + token; len(line) > authtest.MaxAuthLine {
 		go say(d, line+"\n")
 	} else {
 		d.say(line)
@@ -204,7 +201,7 @@ func expected(attack authtest.Attack) verdict {
 	v := verdict{counted: true, outcome: attack.Outcome, claim: attack.Claim, issuer: attack.IssuerName, kid: attack.KeyID}
 	line, _, _ := strings.Cut("AUTH "+attack.Token, "\n")
 	switch {
-	case len(line) > maxAuthLine:
+	case len(line) > authtest.MaxAuthLine:
 		v.counted = false
 		v.bye = "BYE invalid_request action=fix :"
 	case strings.Trim(line[len("AUTH "):], tokenBytes) != "":

@@ -84,6 +84,7 @@ func TestBoundToken(t *testing.T) {
 		{"its own, optional", "optional", []tls.Certificate{m.device}, m.bound(m.device), true},
 		{"another's, required", "tls", []tls.Certificate{other}, m.bound(m.device), false},
 		{"another's, optional", "optional", []tls.Certificate{other}, m.bound(m.device), false},
+		{"its own, self-signed and in client_ca", "tls", []tls.Certificate{m.clients.Own()}, m.bound(m.clients.Own()), true},
 		{"its own, and another's behind it", "tls", []tls.Certificate{withOthers}, m.bound(m.device), true},
 		{"its own, and behind it the one", "tls", []tls.Certificate{withOthers}, m.bound(other), false},
 		{"none, optional", "optional", none, m.bound(m.device), false},

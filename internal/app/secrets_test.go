@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +15,15 @@ import (
 )
 
 // TestNoTokenInAnyOutput looks for every token that was ever sent, good, bad
-// and mistyped, in everything that the gateway puts out at debug level: no 16
-// bytes in a row of a payload or signature may stand there, and no message.
+// and mistyped, in everything that the gateway puts out at debug level, and
+// in what it stores: no 16 bytes in a row of a payload or signature may stand
+// there, and no message.
 func TestNoTokenInAnyOutput(t *testing.T) {
+	state := t.TempDir()
 	r := start(t, func(c *config.Config) {
 		withAdmin(c)
 		c.Issuers[0].JWKS.Cooldown = 100 * time.Millisecond
+		c.StateDir = state
 	})
 	r.waitReady()
 	const secret = "the-message-that-nobody-may-log"
@@ -70,8 +75,14 @@ func TestNoTokenInAnyOutput(t *testing.T) {
 			checkSilent(t, name+" ("+where+")", said, token)
 		}
 	}
+	tokens["of a session that was revoked"] = r.issuer.Token()
+	r.revoke(`{"session":"` + r.loginWith(tokens["of a session that was revoked"]).session + `"}`)
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
+	}
+	stored := contents(t, state)
+	if !strings.Contains(stored, `"session":`) || !strings.Contains(stored, r.issuer.URL) {
+		t.Fatalf("neither revocation nor keys are stored: %s", stored)
 	}
 	log := r.log.String()
 	if !strings.Contains(log, "login refused") || !strings.Contains(log, "renewal refused") ||
@@ -80,10 +91,29 @@ func TestNoTokenInAnyOutput(t *testing.T) {
 	}
 	for name, token := range tokens {
 		checkSilent(t, name+" (log)", log, token)
+		checkSilent(t, name+" (state_dir)", stored, token)
 	}
-	if strings.Contains(log, secret) {
-		t.Error("the log holds a message")
+	if strings.Contains(log+stored, secret) {
+		t.Error("the log, or state_dir, holds a message")
 	}
+}
+
+// contents returns what the files in a directory hold.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(content)
+	}
+	return all.String()
 }
 
 // asked returns what the admin API answers.

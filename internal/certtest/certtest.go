@@ -86,6 +86,11 @@ func (a *Authority) Issue(name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
+// Own is the authority's own certificate, which nobody else vouches for.
+func (a *Authority) Own() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{a.cert.Raw}, PrivateKey: a.key, Leaf: a.cert}
+}
+
 // Roots trusts the authority as it is now.
 func (a *Authority) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()

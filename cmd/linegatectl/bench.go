@@ -85,7 +85,7 @@ each connection has a goroutine, and the generator's own work is a larger part.
 	f.transport.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.tokens, "tokens", "", "`file` with a token on each line; session n logs in with the n-th, in mode login the n-th login; after the last comes the first")
-	flags.StringVar(&f.protocol, "protocol", string(load.Linegate), "`name` of what the server speaks: linegate, lines (without AUTH), redis or nats")
+	flags.StringVar(&f.protocol, "protocol", string(load.Linegate), "`name` of what the server speaks: linegate, lines (without AUTH), redis, resp (the same with PING as an array) or nats")
 	flags.BoolVar(&f.noAuth, "no-auth", false, "the same as --protocol lines")
 	flags.IntVar(&f.Connections, "connections", 100, "`number` of connections")
 	flags.IntVar(&f.Pipeline, "pipeline", 1, "`number` of messages in one write; the next ones follow when all are answered")

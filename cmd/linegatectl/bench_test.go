@@ -103,7 +103,7 @@ func TestBenchUsage(t *testing.T) {
 		"size":          {[]string{"echo", "--size", "0"}, exitUsage, "--size: want 1 to 1048576, with 1 outstanding"},
 		"output":        {[]string{"ping", "--output", "xml"}, exitUsage, `--output: "xml" is neither text nor json`},
 		"cut-by":        {[]string{"storm", "--cut-by", "me"}, exitUsage, `--cut-by: "me" is neither bench nor server`},
-		"protocol":      {[]string{"ping", "--protocol", "smtp"}, exitUsage, `--protocol: "smtp" is none of linegate, lines, redis, nats`},
+		"protocol":      {[]string{"ping", "--protocol", "smtp"}, exitUsage, `--protocol: "smtp" is none of linegate, lines, redis, resp, nats`},
 		"both":          {[]string{"ping", "--protocol", "redis", "--no-auth"}, exitUsage, "--no-auth: not beside --protocol"},
 		"redis":         {[]string{"ping", "--protocol", "redis"}, exitUsage, "--tokens: protocol redis wants some"},
 		"source":        {[]string{"ping", "--source", "127.0.0.1"}, exitUsage, `--source: "127.0.0.1" is no prefix such as 127.0.0.0/8`},

@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"internal/devissuer": {"internal/mint"},
 	"internal/app":       {"auth", "gateway", "session", "wire", "internal/admin", "internal/config", "internal/oplog", "internal/ops", "internal/state"},
 
+	"bench/compare":    {"internal/chart", "internal/load", "internal/mint"},
 	"bench/goserver":   {},
 	"examples/backend": {"auth", "gateway", "session"},
 

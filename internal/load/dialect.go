@@ -17,7 +17,8 @@ type Protocol string
 const (
 	Linegate Protocol = "linegate" // AUTH, then lines
 	Lines    Protocol = "lines"    // the same lines without AUTH; a first ping stands for the login
-	Redis    Protocol = "redis"    // AUTH, PING, ECHO
+	Redis    Protocol = "redis"    // AUTH, PING as a line (an inline command), ECHO
+	RESP     Protocol = "resp"     // the same, PING as Redis's own clients write it
 	NATS     Protocol = "nats"     // CONNECT, PING; there is no echo
 )
 
@@ -68,8 +69,8 @@ func dialectOf(p Protocol) (*dialect, error) {
 			opened:    func(line []byte) meaning { return inAfter(line, "pong\n") },
 			otherwise: func([]byte) meaning { return refusal(wrongReply) },
 		}, nil
-	case Redis:
-		return &dialect{
+	case Redis, RESP:
+		d := &dialect{
 			open: func(b []byte, token string) []byte {
 				return fmt.Appendf(b, "*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n", len(token), token)
 			},
@@ -81,7 +82,11 @@ func dialectOf(p Protocol) (*dialect, error) {
 				return redisError(line)
 			},
 			otherwise: redisError, needs: true,
-		}, nil
+		}
+		if p == RESP {
+			d.ping = "*1\r\n$4\r\nPING\r\n"
+		}
+		return d, nil
 	case NATS:
 		return &dialect{
 			open: func(b []byte, _ string) []byte {
@@ -102,7 +107,7 @@ func dialectOf(p Protocol) (*dialect, error) {
 			},
 		}, nil
 	}
-	return nil, fmt.Errorf("protocol: %q is none of linegate, lines, redis, nats", p)
+	return nil, fmt.Errorf("protocol: %q is none of linegate, lines, redis, resp, nats", p)
 }
 
 func appendLine(b, text []byte) []byte { return append(append(b, text...), '\n') }

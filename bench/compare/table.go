@@ -27,7 +27,7 @@ func lines() []line {
 		{ping32, "µs", toRedis(ping32), "%.2fx Redis", 0.65, 0.5},
 		{echo32, "µs", toRedis(echo32), "%.2fx Redis", 0.65, 0.5},
 		{ping5000, "µs", toRedis(ping5000), "%.2fx Redis", 1.0, 0.9},
-		{allocs, "", at(allocs, linegate), "%.2f", 0.005, 0.005},
+		{allocs, "", at(allocs, linegate), "%.2f", 0.01, 0.01},
 		{idle, "kB", at(idle, linegate), "%.1f kB", 4.5, 3.7},
 		{idleTLS, "kB", at(idleTLS, linegate), "%.1f kB", 16, 10},
 		{straight, "% off a line", at(straight, linegate), "%.1f %%", 5, 5},

@@ -120,6 +120,11 @@ func (f *benchFlags) run(cmd *cobra.Command, c *console) error {
 		fmt.Fprintf(c.stderr, "linegatectl: %.0f s, %s: %d messages, %d logins, %d failures, %d told to retry\n",
 			p.Elapsed.Seconds(), p.Phase, p.Messages, p.Logins, p.Errors, p.Retries)
 	}
+	if f.Strangers != nil {
+		// Their goroutines must not keep the poller from its core: that is for
+		// the kernel to share out, as it does with the server.
+		runtime.GOMAXPROCS(runtime.NumCPU() + 2)
+	}
 	result, err := load.Run(cmd.Context(), f.Config)
 	switch {
 	case errors.Is(err, context.Canceled):

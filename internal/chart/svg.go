@@ -12,7 +12,7 @@ import (
 // The measures of every chart, in pixels.
 const (
 	width, height            = 760, 420
-	left, right, top, bottom = 70, 20, 50, 92
+	left, right, top, bottom = 70, 30, 50, 92
 	legendY                  = height - 14
 )
 

@@ -48,7 +48,6 @@ func (f *pollers) close() {
 // poller drives some devices with an epoll of its own.
 type poller struct {
 	plan    *plan
-	tally   *tally
 	epoll   int
 	sockets []socket
 	in      []byte // what was read, for any of them
@@ -75,9 +74,9 @@ type socket struct {
 
 // The sizes of what a poller asks for at once.
 const (
-	readSize    = 256 << 10
-	eventsAtOne = 256
-	beginAtOnce = 64
+	readSize     = 256 << 10
+	eventsAtOnce = 256
+	beginAtOnce  = 64
 	// scanInterval is how often replies are looked for that never come, and
 	// the context.
 	scanInterval = 100 * time.Millisecond
@@ -89,10 +88,10 @@ func newPoller(p *plan, devices []*device, t *tally) (*poller, error) {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	w := &poller{
-		plan: p, tally: t, epoll: epoll,
+		plan: p, epoll: epoll,
 		sockets: make([]socket, len(devices)),
 		in:      make([]byte, readSize),
-		events:  make([]unix.EpollEvent, eventsAtOne),
+		events:  make([]unix.EpollEvent, eventsAtOnce),
 	}
 	for i, d := range devices {
 		d.tally = t

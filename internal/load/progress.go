@@ -5,6 +5,13 @@ import (
 	"time"
 )
 
+// Progress is told every second.
+type Progress struct {
+	Phase                             string
+	Elapsed                           time.Duration
+	Messages, Logins, Errors, Retries int
+}
+
 // phaseName is what the run does now, for a person.
 type phaseName struct{ name atomic.Value }
 

@@ -32,9 +32,9 @@ test-interop: ## with oidc-provider, openid-client and Chromium; needs node 20, 
 
 # They mostly wait, so many can at once.
 .PHONY: test-examples
-test-examples: ## every example as its reader runs it; needs python3, nc, curl, make, cc
-	go vet -tags examples ./examples
-	go test $(RACE) -count=1 $(TESTFLAGS) -tags examples -parallel 8 ./examples
+test-examples: ## every example as its reader runs it, and bench/'s C server; needs python3, nc, curl, make, cc
+	go vet -tags examples ./examples ./bench/compare
+	go test $(RACE) -count=1 $(TESTFLAGS) -tags examples -parallel 8 ./examples ./bench/compare
 
 .PHONY: lint
 lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
@@ -59,6 +59,10 @@ bench: ## benchmarks, with allocations
 trials: ## a gateway under load: rotation, guessed keys, an issuer that hangs; 4 minutes
 	go vet -tags trials ./internal/trials
 	go test -count=1 -v -parallel 1 $(TESTFLAGS) -tags trials ./internal/trials
+
+.PHONY: bench-compare
+bench-compare: ## beside Redis, a usual Go server and bare epoll, into docs/performance.md; QUICK=1, RUNS=3
+	@QUICK=$(QUICK) RUNS=$(RUNS) sh scripts/bench-compare.sh $(ARGS)
 
 .PHONY: build
 build: ## static binaries of every command in bin/

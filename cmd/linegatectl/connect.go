@@ -1,14 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,11 +14,10 @@ import (
 const defaultGateway = "127.0.0.1:8885"
 
 type connectFlags struct {
-	source                   sourceFlags
-	tokenFile                string
-	tls, plaintext, insecure bool
-	caFile, serverName       string
-	stay                     bool
+	source    sourceFlags
+	transport transportFlags
+	tokenFile string
+	stay      bool
 }
 
 func newConnect(c *console) *cobra.Command {
@@ -71,12 +65,8 @@ credentials.
 	}
 	flags := cmd.Flags()
 	f.source.add(cmd)
+	f.transport.add(cmd)
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` whose first line is the token, read again for each renewal; - is standard input, whose first line it is then")
-	flags.BoolVar(&f.tls, "tls", false, "use TLS, also on loopback")
-	flags.StringVar(&f.caFile, "ca-file", "", "PEM `file` of the certificate authorities to trust instead of the system's; implies --tls")
-	flags.StringVar(&f.serverName, "server-name", "", "`name` that the gateway's certificate must have (default: the host of ADDRESS); implies --tls")
-	flags.BoolVar(&f.plaintext, "plaintext", false, "use plain TCP; on loopback only, unless --insecure-plaintext is given too")
-	flags.BoolVar(&f.insecure, "insecure-plaintext", false, "let --plaintext send the token readable across a network")
 	flags.BoolVar(&f.stay, "stay", false, "stay connected after the end of standard input, until interrupted")
 	return cmd
 }
@@ -84,23 +74,15 @@ credentials.
 // check refuses flags that contradict each other.
 func (f *connectFlags) check(cmd *cobra.Command) error {
 	if f.tokenFile != "" {
-		for _, name := range []string{"issuer", "token-url", "client-id", "client-secret-file", "client-auth", "scope", "audience", "client-credentials", "token-store"} {
-			if cmd.Flags().Changed(name) {
-				return fmt.Errorf("--%s: not beside --token-file", name)
-			}
+		if err := f.source.refuseBeside("--token-file", cmd); err != nil {
+			return err
 		}
 	}
-	switch secured := f.tls || f.caFile != "" || f.serverName != ""; {
-	case f.plaintext && secured:
-		return errors.New("--plaintext: not beside --tls, --ca-file or --server-name")
-	case f.insecure && !f.plaintext:
-		return errors.New("--insecure-plaintext: only with --plaintext")
-	}
-	return nil
+	return f.transport.check()
 }
 
 func (f *connectFlags) run(cmd *cobra.Command, c *console, address string) error {
-	tlsConfig, err := f.tlsConfig(address)
+	tlsConfig, err := f.transport.tlsConfig(address)
 	if err != nil {
 		return err
 	}
@@ -121,45 +103,9 @@ func (f *connectFlags) run(cmd *cobra.Command, c *console, address string) error
 	return talk.run(ctx, client.Config{
 		Address:           address,
 		TLS:               tlsConfig,
-		InsecurePlaintext: f.insecure,
+		InsecurePlaintext: f.transport.insecure,
 		Tokens:            tokens,
 	})
-}
-
-// tlsConfig returns nil for plain TCP.
-func (f *connectFlags) tlsConfig(address string) (*tls.Config, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("address %q: want host:port", address)
-	}
-	loopback := client.IsLoopback(host)
-	switch {
-	case f.plaintext && !loopback && !f.insecure:
-		return nil, fmt.Errorf("--plaintext: %s is not loopback, the token would cross the network readable; --insecure-plaintext allows it", address)
-	case f.plaintext, loopback && !f.tls && f.caFile == "" && f.serverName == "":
-		return nil, nil
-	}
-	roots, err := authorities(f.caFile)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{RootCAs: roots, ServerName: cmp.Or(f.serverName, host), MinVersion: tls.VersionTLS12}, nil
-}
-
-// authorities reads a --ca-file; nil, for the system's, without one.
-func authorities(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, failed(fmt.Errorf("--ca-file: %w", err))
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, failed(fmt.Errorf("--ca-file: %s has no PEM certificate", file))
-	}
-	return roots, nil
 }
 
 // tokens returns the token source; one that reads standard input takes its

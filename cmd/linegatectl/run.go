@@ -116,7 +116,7 @@ Exit status: 0 after success, 1 for a failure at run time, 64 for wrong usage,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newLogin(c), newLogout(c), newToken(c), newConnect(c),
+	root.AddCommand(newLogin(c), newLogout(c), newToken(c), newConnect(c), newBench(c),
 		newSessions(c), newKick(c), newRevoke(c), newVersion(c))
 	return root
 }

@@ -46,6 +46,17 @@ func (f *sourceFlags) add(cmd *cobra.Command) {
 	addStoreFlag(cmd, &f.store)
 }
 
+// refuseBeside refuses every flag of a source beside another one, which has the
+// tokens already.
+func (f *sourceFlags) refuseBeside(other string, cmd *cobra.Command) error {
+	for _, name := range []string{"issuer", "token-url", "client-id", "client-secret-file", "client-auth", "scope", "audience", "client-credentials", "token-store"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s: not beside %s", name, other)
+		}
+	}
+	return nil
+}
+
 func (f *credentialFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.issuer, "issuer", devIssuer, "authorization server `URL`; its token endpoint is discovered (RFC 8414, OpenID Connect)")

@@ -28,6 +28,8 @@ var rooms = map[string][]string{
 	"auth/authtest":      {"auth", "internal/certtest", "internal/mint"},
 	"internal/admin":     {"auth", "wire", "internal/oplog", "internal/state"},
 	"internal/certtest":  {},
+	"internal/chart":     {},
+	"internal/load":      {"wire", "internal/chart"},
 	"internal/mint":      {},
 	"internal/oplog":     {},
 	"internal/ops":       {},
@@ -37,10 +39,12 @@ var rooms = map[string][]string{
 	"internal/devissuer": {"internal/mint"},
 	"internal/app":       {"auth", "gateway", "session", "wire", "internal/admin", "internal/config", "internal/oplog", "internal/ops", "internal/state"},
 
+	"bench/compare":    {"internal/chart", "internal/load", "internal/mint"},
+	"bench/goserver":   {},
 	"examples/backend": {"auth", "gateway", "session"},
 
 	"cmd/linegate":     {"auth", "gateway", "session", "wire", "internal/app", "internal/config", "internal/oplog", "internal/ops"},
-	"cmd/linegatectl":  {"auth", "client", "wire", "internal/config"},
+	"cmd/linegatectl":  {"auth", "client", "wire", "internal/config", "internal/load"},
 	"cmd/linegate-dev": {"auth", "gateway", "session", "wire", "internal/app", "internal/config", "internal/devissuer", "internal/mint", "internal/oplog", "internal/ops"},
 }
 
@@ -56,6 +60,7 @@ var libraries = map[string]struct {
 	"github.com/spf13/cobra":              {"cmd/*", false},
 	"go.yaml.in/yaml":                     {"internal/config", false},
 	"golang.org/x/oauth2":                 {"cmd/linegatectl", false},
+	"golang.org/x/sys":                    {"internal/load", false},
 	"rsc.io/qr":                           {"cmd/linegatectl", true},
 }
 

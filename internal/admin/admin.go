@@ -110,6 +110,7 @@ func (a *API) route(path string, by methods) {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Connection", "close") // a stranger keeps none
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	a.routes.ServeHTTP(w, r)
 }
@@ -118,7 +119,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // into an answer. Without a token nobody learns what paths there are.
 func (a *API) operators(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		reply, err := a.serve(h, r)
+		reply, err := a.serve(w, h, r)
 		if err == nil {
 			reply.write(w)
 			return
@@ -132,7 +133,7 @@ func (a *API) operators(h handler) http.Handler {
 	})
 }
 
-func (a *API) serve(h handler, r *http.Request) (reply answer, err error) {
+func (a *API) serve(w http.ResponseWriter, h handler, r *http.Request) (reply answer, err error) {
 	defer func() {
 		if recover() != nil { // what it says may hold a part of the token
 			a.Log.Error("serving an admin request panicked", slog.String("remote", r.RemoteAddr),
@@ -144,5 +145,6 @@ func (a *API) serve(h handler, r *http.Request) (reply answer, err error) {
 	if err != nil {
 		return answer{}, err
 	}
+	w.Header().Del("Connection")
 	return h(&request{r, operator})
 }

@@ -68,7 +68,7 @@ func (a *API) revoke(r *request) (answer, error) {
 	a.audit(r, act)
 	if err != nil {
 		a.Log.Error("revocation not stored", slog.String("id", record.ID), slog.Any("error", err))
-		return answer{}, serverError("revocation " + record.ID + " is in force, but could not be stored: a restart forgets it")
+		return answer{}, serverError("revocation " + record.ID + " is in force, but could not be stored yet: a restart would forget it")
 	}
 	item := a.describeRevocation(record)
 	item.Ended = &ended

@@ -33,9 +33,11 @@ func (a *App) listenAdmin() (err error) {
 			return fmt.Errorf("admin.tls: %w", err)
 		}
 	}
-	if s.socket, err = net.Listen("tcp", cfg.Address); err != nil {
+	socket, err := net.Listen("tcp", cfg.Address)
+	if err != nil {
 		return fmt.Errorf("admin.address: %w", err)
 	}
+	s.socket = newBounded(socket, adminConnections)
 	s.server = admin.NewServer(admin.New(admin.Config{
 		Authenticator: a.operators,
 		Sessions:      adminSessions{a.sessions},
@@ -46,6 +48,10 @@ func (a *App) listenAdmin() (err error) {
 	a.admin = s
 	return nil
 }
+
+// adminConnections are open at once at most, whoever's they are: the descriptors
+// that are kept back must do for fetching keys, too.
+const adminConnections = 32
 
 // AdminAddr returns the address that the admin API is bound to, nil when it is
 // off.

@@ -303,9 +303,9 @@ func TestAdminReload(t *testing.T) {
 	}
 }
 
-// TestAdminEndsWithTheDrain: whoever drains is not to be administered, and
-// sessions are served on.
-func TestAdminEndsWithTheDrain(t *testing.T) {
+// TestAdminDuringTheDrain: as long as sessions are served, and logins even, they
+// can be ended. The API ends with the last of them.
+func TestAdminDuringTheDrain(t *testing.T) {
 	r := start(t, func(c *config.Config) {
 		withAdmin(c)
 		c.Drain.Delay = time.Hour // until Abort
@@ -314,17 +314,19 @@ func TestAdminEndsWithTheDrain(t *testing.T) {
 	d := r.loginWith(r.issuer.Token())
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
-	r.waitFor("closed to operators", func() bool {
-		nc, err := net.Dial("tcp", r.AdminAddr().String())
-		if err == nil {
-			nc.Close()
-		}
-		return err != nil
-	})
-	d.lives()
+	r.waitFor("draining", func() bool { return r.metric("linegate_draining") == 1 })
+	if status, text := r.admin("DELETE", "/v1/sessions/"+d.session, ""); status != http.StatusNoContent {
+		t.Fatalf("status %d: %s", status, text)
+	}
+	d.expect("BYE token_revoked ")
+	d.expectEnd()
 	r.Abort()
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+	if nc, err := net.Dial("tcp", r.AdminAddr().String()); err == nil {
+		nc.Close()
+		t.Error("open to operators after the end")
 	}
 }
 

@@ -212,10 +212,10 @@ func (a *App) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-a.aborted:
 	}
-	if a.admin != nil {
-		background.Go(a.admin.stop)
-	}
 	a.drain()
+	if a.admin != nil { // not before: sessions are served until then
+		a.admin.stop()
+	}
 	a.ops.Close()
 	a.sessions.Flush()
 	return err

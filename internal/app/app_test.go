@@ -212,6 +212,20 @@ func TestReload(t *testing.T) {
 		}
 	})
 
+	t.Run("stricter rules hold at the next AUTH", func(t *testing.T) {
+		err := r.Reload(change(func(c *config.Config) { c.Issuers[0].RequiredScopes = []string{"line:more"} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.lives()
+		d.say("AUTH " + r.issuer.Token())
+		d.expect("ERR insufficient_scope for=auth action=fix\n")
+		d.lives()
+		next := r.dial(true)
+		next.say("AUTH " + r.issuer.Token())
+		next.expect("BYE insufficient_scope ")
+	})
+
 	t.Run("an issuer that is gone is refused", func(t *testing.T) {
 		if err := r.Reload(change(func(*config.Config) {})); err != nil {
 			t.Fatal(err)

@@ -30,8 +30,8 @@ type Actor struct {
 
 var (
 	// ErrNotStored is what Revoke's error wraps when the revocation is in
-	// force, and could not be kept: a restart would forget it. It is stored
-	// with the next one that can be.
+	// force, and could not be kept: a restart would forget it. That is tried
+	// again until it works, and by Close.
 	ErrNotStored = errors.New("in force, but not stored")
 	// ErrNotFound is what TakeBack returns when there is no such revocation.
 	ErrNotFound = errors.New("no such revocation")
@@ -64,6 +64,7 @@ func (d *Dir) Revoke(wanted Record, inForce func()) (Record, error) {
 	d.records = append(d.records, r)
 	d.unstored = append(d.unstored, r.entry()...)
 	if err := d.store(d.records, d.unstored); err != nil {
+		d.storeLater()
 		return *r, fmt.Errorf("%w: %w", ErrNotStored, err)
 	}
 	d.compactIfDead()

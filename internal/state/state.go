@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/linegate/linegate/auth"
 )
@@ -26,13 +27,14 @@ type Dir struct {
 	keys sync.Mutex // held while a key set is written
 	lock *os.File   // nil: closed, or none; changes with keys and mu held
 
-	mu        sync.Mutex // guards what follows
-	records   []*Record  // in order of creation, which is that of their ids
-	lastID    int64      // the highest so far
-	sweepAt   int        // when there are so many records, those that are over are looked for
-	journal   *journal   // nil: none
-	compactAt int        // when the journal has so many entries, it is looked at whether most are dead
-	unstored  []byte     // entries that the journal could not take
+	mu        sync.Mutex  // guards what follows
+	records   []*Record   // in order of creation, which is that of their ids
+	lastID    int64       // the highest so far
+	sweepAt   int         // when there are so many records, those that are over are looked for
+	journal   *journal    // nil: none
+	compactAt int         // when the journal has so many entries, it is looked at whether most are dead
+	unstored  []byte      // entries that the journal could not take
+	storing   *time.Timer // tries that again; nil: nothing to try
 }
 
 // Open opens dir, which is made if only it is missing, and reads the revocations
@@ -70,6 +72,11 @@ func (d *Dir) Close() {
 	defer d.keys.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.storing != nil {
+		d.storing.Stop()
+		d.storeUnstored()
+		d.storing = nil
+	}
 	if d.journal != nil {
 		d.journal.close()
 	}

@@ -176,6 +176,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	background.Go(func() { a.issuers.run(work) })
 	background.Go(func() { a.sessions.Run(work) })
+	background.Go(func() { giveBack(work) })
 	failed := make(chan error, len(a.listeners)+2)
 	for _, l := range a.listeners {
 		if l.TLS != nil {

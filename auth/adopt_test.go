@@ -82,6 +82,20 @@ func TestAdoptDeparture(t *testing.T) {
 				d.expect(t, departed, 1)
 			})
 		})
+		t.Run(name+", when it is final and the issuer is away", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := depart(t, nil)
+				time.Sleep(time.Hour) // the issuer is well known
+				d.replace()
+				d.fetch(t)
+				time.Sleep(time.Minute)
+				d.expect(t, departed, 2)
+				time.Sleep(30 * time.Second) // in which its sessions end
+				d.Fail(authtest.Hang)
+				d.reload(t, change)
+				d.expect(t, departed, 0)
+			})
+		})
 		t.Run(name+", and the key comes back", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := depart(t, nil)

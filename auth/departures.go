@@ -57,7 +57,8 @@ func kids(ids []string) string {
 	return fmt.Sprintf("%q", ids[:min(len(ids), maxLeftOut)])
 }
 
-// departures remembers which keys left an issuer's set, until that is final.
+// departures remembers which keys left an issuer's set, until their sessions have
+// ended.
 // Keys go by their thumbprints: under another kid or alg a key is the same one,
 // while one that the set lists and that cannot be used (it shares its kid, or is
 // for encryption now) has left. Time comes in as an argument.
@@ -83,7 +84,7 @@ type departure struct {
 	kid       string
 	since     time.Time // when the first set without the key came; zero: there was none
 	confirmed bool
-	told      bool // by news, that it is final
+	told      time.Time // by news, that it is final; zero: not yet
 }
 
 // maxDepartures bounds what is remembered, whatever an issuer publishes. A set
@@ -135,6 +136,7 @@ func (d *departures) observe(set *KeySet, now time.Time) (left, back []string) {
 		if has[thumbprint] {
 			delete(d.left, thumbprint)
 			back = append(back, key.kid)
+			continue
 		}
 		d.confirm(key, now)
 	}
@@ -179,22 +181,23 @@ func (d *departures) forget() {
 }
 
 // news tells whether a standing changed since it was asked for last, and the
-// ids of the keys whose departure became final. Of these it forgets what rest
-// says as well.
+// ids of the keys whose departure became final. A grace later, when the last of
+// their sessions has ended, it forgets of these what rest says as well: until
+// then a Remote that takes over must hear of them.
 func (d *departures) news(now time.Time) (changed bool, final []string) {
 	changed, d.moved = d.moved, false
-	if !d.rest.told && d.over(&d.rest, now) {
-		changed, d.rest.told = changed || d.asked, true
+	if d.rest.told.IsZero() && d.over(&d.rest, now) {
+		changed, d.rest.told = changed || d.asked, now
 	}
 	for thumbprint, key := range d.left {
 		if !d.over(key, now) {
 			continue
 		}
-		if !key.told {
-			changed, key.told = true, true
+		if key.told.IsZero() {
+			changed, key.told = true, now
 			final = append(final, key.kid)
 		}
-		if d.rest.told {
+		if !d.rest.told.IsZero() && !now.Before(key.told.Add(d.grace)) {
 			delete(d.left, thumbprint)
 		}
 	}
@@ -204,7 +207,7 @@ func (d *departures) news(now time.Time) (changed bool, final []string) {
 // nextFinal is when a departure becomes final by time alone; zero: none does.
 func (d *departures) nextFinal() (at time.Time) {
 	note := func(key *departure) {
-		if key.confirmed && !key.told {
+		if key.confirmed && key.told.IsZero() {
 			at = earlier(at, key.since.Add(d.grace))
 		}
 	}

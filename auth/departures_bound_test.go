@@ -17,7 +17,7 @@ func TestDeparturesBounded(t *testing.T) {
 		most         int // departures remembered
 		departing    int // the last sets whose keys are served still
 	}{
-		{"a key every 2 s for three days", 1, 2 * time.Second, time.Minute, 72 * time.Hour, 30, 30},
+		{"a key every 2 s for three days", 1, 2 * time.Second, time.Minute, 72 * time.Hour, 60, 30},
 		{"without a grace", 1, 2 * time.Second, 0, time.Hour, 1, 1},
 		{"1,000 keys every 3 s", maxKeys, 3 * time.Second, time.Minute, 5 * time.Minute, maxDepartures, 10},
 	}

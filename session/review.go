@@ -12,8 +12,8 @@ type Reviewer interface {
 }
 
 // Review has every session heed how its identity stands now, and returns how
-// many were withdrawn by it: those serve nothing more from here on. Sessions
-// that are authenticated while it runs ask for themselves.
+// many were withdrawn by it: those push nothing, and serve no line that they read
+// from here on. Sessions that are authenticated while it runs ask for themselves.
 func (srv *Server) Review() (withdrawn int) {
 	if srv.reviewer == nil {
 		return 0

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,6 @@ import (
 // session goes on.
 func TestRenewal(t *testing.T) {
 	scope := func(words string) authtest.Change { return authtest.Claim("scope", words) }
-	lives := func(d time.Duration) authtest.Change { return authtest.Claim("exp", time.Now().Add(d).Unix()) }
 	const (
 		first    = time.Hour
 		rights   = authtest.Scope + " line:extra"
@@ -28,20 +28,21 @@ func TestRenewal(t *testing.T) {
 		name    string
 		by      string // the issuer; main unless said
 		token   []authtest.Change
-		line    string // in place of a token's
+		exp     time.Duration // from when it is sent; an hour unless said
+		line    string        // in place of a token's
 		answer  string
 		outcome auth.Outcome
 		life    time.Duration // it has after it
 		rights  string
 	}{
-		{name: "the same identity, a longer life", token: []authtest.Change{lives(2 * time.Hour), scope(rights)}, answer: ok, life: 2 * time.Hour, rights: rights},
-		{name: "the same identity, a shorter life", token: []authtest.Change{lives(time.Minute), scope(rights)}, answer: ok, life: time.Minute, rights: rights},
-		{name: "the same identity, fewer rights", token: []authtest.Change{lives(first)}, answer: ok, life: first, rights: authtest.Scope},
+		{name: "the same identity, a longer life", token: []authtest.Change{scope(rights)}, exp: 2 * time.Hour, answer: ok, life: 2 * time.Hour, rights: rights},
+		{name: "the same identity, a shorter life", token: []authtest.Change{scope(rights)}, exp: time.Minute, answer: ok, life: time.Minute, rights: rights},
+		{name: "the same identity, fewer rights", answer: ok, life: first, rights: authtest.Scope},
 		{name: "the same token", line: "AUTH SAME", answer: ok, life: first, rights: rights},
 		{name: "another subject", token: []authtest.Change{authtest.Sub("other")}, answer: mismatch, outcome: auth.Mismatch, life: first, rights: rights},
 		{name: "another issuer, the same subject", by: "second", answer: mismatch, outcome: auth.Mismatch, life: first, rights: rights},
 		{name: "without a required scope", token: []authtest.Change{scope("line:extra")}, answer: "ERR insufficient_scope for=auth action=fix\n", outcome: auth.Scope, life: first, rights: rights},
-		{name: "expired", token: []authtest.Change{lives(-time.Second)}, answer: refused, outcome: auth.Expired, life: first, rights: rights},
+		{name: "expired", exp: -time.Second, answer: refused, outcome: auth.Expired, life: first, rights: rights},
 		{name: "forged", token: []authtest.Change{authtest.ForgedBy(forger)}, answer: refused, outcome: auth.Signature, life: first, rights: rights},
 		{name: "garbage", line: "AUTH x.y.z", answer: refused, outcome: auth.Format, life: first, rights: rights},
 		{name: "malformed", line: "AUTH x y", answer: "ERR invalid_request for=auth action=fix\n", outcome: auth.Format, life: first, rights: rights},
@@ -55,7 +56,7 @@ func TestRenewal(t *testing.T) {
 					c.Issuers = append(c.Issuers, i)
 				})
 				r.waitFor("both issuers' keys are", func() bool { return r.metric("linegate_jwks_keys") == 2 })
-				token := r.issuer.Token(authtest.Sub("device"), lives(first), scope(rights))
+				token := r.issuer.Token(authtest.Sub("device"), authtest.ExpiresIn(first), scope(rights))
 				d := r.dial(secure)
 				d.say("AUTH " + token)
 				d.expect(ok)
@@ -66,7 +67,9 @@ func TestRenewal(t *testing.T) {
 					issuer = second
 				}
 				if line == "" {
-					line = "AUTH " + issuer.Token(append([]authtest.Change{authtest.Sub("device")}, tt.token...)...)
+					line = "AUTH " + issuer.Token(append([]authtest.Change{
+						authtest.Sub("device"), authtest.ExpiresIn(cmp.Or(tt.exp, first)),
+					}, tt.token...)...)
 				}
 				d.say(line)
 				if answer := d.expect(tt.answer); strings.HasPrefix(answer, "OK ") && !strings.Contains(answer, " session="+s.ID()+" ") {

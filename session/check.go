@@ -112,6 +112,7 @@ func (s *Session) enter(now moment) {
 	s.since, s.entered = now, true
 	if s.authenticated != nil {
 		s.authenticated()
+		s.authenticated = nil
 	}
 	s.introduce(now)
 	s.srv.events.add(event{session: s, identity: s.machine.identity})
@@ -129,7 +130,7 @@ func (s *Session) introduce(now moment) {
 	s.srv.sessions.add(s)
 	s.orders.open = true
 	s.reviewHeld(now)
-	s.send()
+	s.send(noFD)
 }
 
 // leave undoes enter, once; it is also deferred, for panics.

@@ -59,10 +59,29 @@ func (s *Session) order(leave func(*orders)) {
 	if !s.orders.deaf {
 		_ = s.nc.SetReadDeadline(time.Unix(1, 0)) // fails only when closed
 	}
-	select {
-	case s.poke <- struct{}{}:
-	default:
+	if s.poke != nil {
+		close(s.poke)
+		s.poke = nil
 	}
+}
+
+// listen returns what is closed when an order comes, or has come.
+func (s *Session) listen() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	poke := make(chan struct{})
+	if s.orders.any {
+		close(poke)
+	} else {
+		s.poke = poke
+	}
+	return poke
+}
+
+func (s *Session) unlisten() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.poke = nil
 }
 
 // mute ends the pushing of lines.

@@ -1,9 +1,7 @@
 package session
 
 import (
-	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 )
 
@@ -12,11 +10,7 @@ import (
 // once is written by a goroutine that lives only as long as it has something
 // to write. A connection that is silent, or whose client keeps up, has none.
 type outbox struct {
-	nc    net.Conn
-	try   func([]byte) int // writes what fits without waiting; nil: not possible
-	limit int              // bytes unsent at which no more is read or pushed
-	sent  *atomic.Int64    // counts bytes, of all connections
-	fail  func()           // called once, from any goroutine, when writing failed
+	s *Session // whose it is
 
 	mu       sync.Mutex
 	pending  []byte        // not yet handed to the writer
@@ -32,31 +26,31 @@ type outbox struct {
 const writeChunk = 16 << 10
 
 // add takes replies. It never blocks; whoever adds looks at full before
-// reading on.
-func (o *outbox) add(lines []byte) {
+// reading on. fd is the socket, where the caller has it at hand; else noFD.
+func (o *outbox) add(lines []byte, fd int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.put(lines)
+	o.put(lines, fd)
 }
 
 // push takes one line if it fits below the limit.
 func (o *outbox) push(line []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.pending)+o.inFlight+len(line) > o.limit {
+	if len(o.pending)+o.inFlight+len(line) > o.limit() {
 		return false
 	}
-	o.put(line)
+	o.put(line, noFD)
 	return true
 }
 
-func (o *outbox) put(lines []byte) {
+func (o *outbox) put(lines []byte, fd int) {
 	if o.err != nil || len(lines) == 0 {
 		return
 	}
-	if !o.writing && o.try != nil {
-		n := o.try(lines)
-		o.sent.Add(int64(n))
+	if !o.writing && o.s.raw != nil {
+		n := writeNow(o.s.raw, fd, lines)
+		o.sent(n)
 		lines = lines[n:]
 		if len(lines) == 0 {
 			return
@@ -90,8 +84,8 @@ func (o *outbox) write() {
 
 func (o *outbox) writeAll(chunks []byte) {
 	for len(chunks) > 0 {
-		n, err := o.nc.Write(chunks[:min(len(chunks), writeChunk)])
-		o.sent.Add(int64(n))
+		n, err := o.s.nc.Write(chunks[:min(len(chunks), writeChunk)])
+		o.sent(n)
 		chunks = chunks[n:]
 		o.mu.Lock()
 		o.inFlight = len(chunks)
@@ -102,7 +96,7 @@ func (o *outbox) writeAll(chunks []byte) {
 		o.relieve()
 		o.mu.Unlock()
 		if err != nil {
-			o.fail()
+			o.s.wake()
 			return
 		}
 	}
@@ -121,10 +115,10 @@ func (o *outbox) relieve() {
 func (o *outbox) full() (relief <-chan struct{}, full bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil || len(o.pending)+o.inFlight < o.limit {
+	if o.err != nil || len(o.pending)+o.inFlight < o.limit() {
 		return nil, false
 	}
-	return o.await(o.limit / 2), true
+	return o.await(o.limit() / 2), true
 }
 
 // empty returns a channel that is closed when everything is written, or
@@ -156,37 +150,40 @@ func (o *outbox) failure() error {
 	return o.err
 }
 
-// tryWriter returns a function that writes to nc's socket without waiting, or
-// nil where nc has none of its own (TLS, pipes). An error is left for the next
-// blocking write to meet.
-func tryWriter(nc net.Conn) func([]byte) int {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return nil
+// limit is how many bytes may be unsent before no more is read or pushed.
+func (o *outbox) limit() int { return o.s.rules.MaxOutbound }
+
+func (o *outbox) sent(n int) { o.s.srv.metrics.bytesSent.Add(int64(n)) }
+
+// noFD says that the caller has no descriptor at hand.
+const noFD = -1
+
+// writeNow writes what the socket takes at once, without waiting. An error is
+// left for the next blocking write to meet.
+func writeNow(raw syscall.RawConn, fd int, b []byte) int {
+	if fd != noFD {
+		n, _ := syscall.Write(fd, b)
+		return max(n, 0)
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	w := &socketWriter{raw: raw}
-	w.callback = w.write // made once, not for each write
-	return w.try
+	w := socketWriters.Get().(*socketWriter)
+	defer socketWriters.Put(w)
+	w.b, w.n = b, 0
+	_ = raw.Write(w.callback)
+	w.b = nil
+	return max(w.n, 0)
 }
 
-// socketWriter writes what the socket takes at once. Its caller holds a lock.
 type socketWriter struct {
-	raw      syscall.RawConn
-	callback func(fd uintptr) bool
+	callback func(fd uintptr) bool // write, made once
 	b        []byte
 	n        int
 }
 
-func (w *socketWriter) try(b []byte) int {
-	w.b, w.n = b, 0
-	_ = w.raw.Write(w.callback)
-	w.b = nil
-	return max(w.n, 0)
-}
+var socketWriters = sync.Pool{New: func() any {
+	w := new(socketWriter)
+	w.callback = w.write
+	return w
+}}
 
 // write says done whatever happened: a full socket is no reason to wait.
 func (w *socketWriter) write(fd uintptr) bool {

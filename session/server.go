@@ -173,12 +173,9 @@ const (
 // taken no byte for write_timeout (see internal/steady). authenticated is
 // called when the session has been authenticated; it may be nil.
 func (srv *Server) New(nc net.Conn, authenticated func()) *Session {
-	s := &Session{srv: srv, nc: nc, authenticated: authenticated, poke: make(chan struct{}, 1)}
+	s := &Session{srv: srv, nc: nc, authenticated: authenticated}
 	s.rules = srv.rules.Load()
-	s.out = outbox{
-		nc: nc, try: tryWriter(nc), limit: s.rules.MaxOutbound,
-		sent: &srv.metrics.bytesSent, fail: s.wake,
-	}
+	s.out.s = s
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw, s.readable = raw, s.onReadable

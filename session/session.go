@@ -42,11 +42,11 @@ type Session struct {
 	since     moment
 
 	out  outbox
-	poke chan struct{} // wakes the serving goroutine where it does not read
 
 	urgent atomic.Bool // orders.any, to be read without mu
 	mu     sync.Mutex
 	orders orders
+	poke   chan struct{} // wakes the serving goroutine where it sleeps; else nil
 }
 
 // ID returns the session's id, as the client was told it.
@@ -115,7 +115,7 @@ func (s *Session) run(loginOnly bool) wire.Code {
 		if s.machine.stage == over || s.machine.stage == ended {
 			s.mute() // no pushed line may come behind the BYE
 		}
-		s.send()
+		s.send(noFD)
 		switch s.machine.need() {
 		case needNothing:
 			s.leave()
@@ -175,11 +175,11 @@ func (s *Session) take(n int) {
 }
 
 // send hands the replies of a batch to the outbox.
-func (s *Session) send() {
+func (s *Session) send(fd int) {
 	if len(s.reply.buf) == 0 {
 		return
 	}
-	s.out.add(s.reply.buf)
+	s.out.add(s.reply.buf, fd)
 	releaseBuffer(s.reply.buf) // an idle session keeps none
 	s.reply.buf = nil
 }
@@ -188,11 +188,13 @@ func (s *Session) send() {
 func (s *Session) sleep(now moment, verdicts <-chan verdict) {
 	timer := time.NewTimer(s.machine.next(now) - now.mono)
 	defer timer.Stop()
+	poke := s.listen()
+	defer s.unlisten()
 	select {
 	case v := <-verdicts:
 		s.dropCheck() // it is over, and the next AUTH needs its own
 		s.judge(v)
-	case <-s.poke:
+	case <-poke:
 	case <-timer.C:
 	}
 }
@@ -202,9 +204,11 @@ func (s *Session) sleep(now moment, verdicts <-chan verdict) {
 func (s *Session) awaitRelief(now moment, relief <-chan struct{}) moment {
 	timer := time.NewTimer(s.machine.next(now) - now.mono)
 	defer timer.Stop()
+	poke := s.listen()
+	defer s.unlisten()
 	select {
 	case <-relief:
-	case <-s.poke:
+	case <-poke:
 	case <-timer.C:
 	}
 	later := s.srv.clock()

@@ -89,7 +89,7 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 			return true
 		}
 		s.in = s.in[:len(s.in)+n]
-		now, more := s.serveBatch(n)
+		now, more := s.serveBatch(int(fd), n)
 		if !more {
 			return true
 		}
@@ -101,7 +101,7 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 }
 
 // serveBatch serves n more bytes, and reports whether only input is wanted now.
-func (s *Session) serveBatch(n int) (now moment, more bool) {
+func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 	s.srv.metrics.bytesReceived.Add(int64(n))
 	now = s.srv.clock()
 	if s.urgent.Load() { // an order may be to serve nothing more
@@ -111,7 +111,7 @@ func (s *Session) serveBatch(n int) (now moment, more bool) {
 	if s.machine.need() != needInput || len(s.reply.buf) >= maxBatch {
 		return now, false
 	}
-	s.send()
+	s.send(fd)
 	_, full := s.out.full()
 	return now, !full && now.mono < s.armed
 }

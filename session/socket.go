@@ -18,8 +18,8 @@ const (
 	// another that would find nothing. The end of the stream may have come
 	// with those bytes, and the poller tells of it only once, so a hot
 	// session that falls silent looks again within confirmWithin.
-	hotGap        = 100 * time.Millisecond
-	confirmWithin = 250 * time.Millisecond
+	hotGap        = 250 * time.Millisecond
+	confirmWithin = time.Second
 )
 
 // serveSocket waits for input, at most until the machine wants to look at the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"time"
 	"unicode/utf8"
 )
 
@@ -56,23 +55,27 @@ const LevelAudit slog.Level = 12
 
 // bound cuts what is or becomes a text, and makes a duration one. It sees message and attributes alike.
 func bound(_ []string, a slog.Attr) slog.Attr {
-	if level, ok := a.Value.Any().(slog.Level); ok { // the handlers marshal what they do not know
-		a.Value = slog.StringValue(level.String())
-		if level == LevelAudit {
-			a.Value = slog.StringValue("AUDIT")
-		}
-	}
 	limit := maxText
 	if a.Key == "stack" {
 		limit = maxStack
 	}
-	switch v := a.Value.Any().(type) {
-	case string:
-		a.Value = slog.StringValue(cut(v, limit))
-	case time.Duration:
-		a.Value = slog.StringValue(v.String())
-	case error:
-		a.Value = slog.StringValue(cut(v.Error(), limit))
+	switch a.Value.Kind() {
+	case slog.KindString:
+		if text := a.Value.String(); len(text) > limit {
+			a.Value = slog.StringValue(cut(text, limit))
+		}
+	case slog.KindDuration:
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	case slog.KindAny:
+		switch v := a.Value.Any().(type) {
+		case slog.Level: // which the handlers would marshal as any value
+			a.Value = slog.StringValue(v.String())
+			if v == LevelAudit {
+				a.Value = slog.StringValue("AUDIT")
+			}
+		case error:
+			a.Value = slog.StringValue(cut(v.Error(), limit))
+		}
 	}
 	return a
 }

@@ -86,7 +86,7 @@ func (s *Session) judge(v verdict) {
 		return
 	}
 	s.identity.Store(s.machine.identity)
-	s.ends.Store(s.machine.ends)
+	s.carry(s.machine.life)
 	if first {
 		s.enter(now)
 	} else {

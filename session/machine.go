@@ -18,8 +18,8 @@ type machine struct {
 	stage stage
 
 	identity *auth.Identity
-	ends     int64 // wall: when the session ends unless renewed
-	noticeAt int64 // wall: when to ask for a renewal
+	life     lifetime
+	notice   time.Duration // how much of it is left when a renewal is asked for
 	noticed  bool
 	renewed  bool       // renewedAt is set
 	standing auth.State // of the identity, as last reviewed

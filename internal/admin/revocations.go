@@ -35,6 +35,7 @@ type revocationItem struct {
 	ClientID     string      `json:"client_id,omitempty"`
 	TokenID      string      `json:"token_id,omitempty"`
 	KeyID        string      `json:"key_id,omitempty"`
+	All          bool        `json:"all,omitempty"` // of the issuer's
 	IssuedBefore *time.Time  `json:"issued_before"` // nil: whenever it was issued
 	Expires      *time.Time  `json:"expires_at"`    // nil: never
 	Reason       string      `json:"reason"`
@@ -84,7 +85,7 @@ func (a *API) wantedRevocation(r *request) (wanted state.Record, err error) {
 	if _, err := query(r.Request); err != nil {
 		return wanted, err
 	}
-	members, err := body(r.Request, revocationMembers...)
+	members, err := body(r.Request, revocationMembers, []string{"all"})
 	if err != nil {
 		return wanted, err
 	}
@@ -112,10 +113,12 @@ func (a *API) wantedRevocation(r *request) (wanted state.Record, err error) {
 	return wanted, nil
 }
 
-// oneTarget refuses what names no target, or two.
+// oneTarget refuses what names no target, or two. That an issuer stands alone is
+// not enough to mean all of its tokens: a program that lost the subject sends the
+// same.
 func oneTarget(members map[string]string) error {
 	first := ""
-	for _, name := range []string{"session", "subject", "client_id", "token_id", "key_id"} {
+	for _, name := range []string{"session", "subject", "client_id", "token_id", "key_id", "all"} {
 		_, named := members[name]
 		switch {
 		case named && first != "":
@@ -131,7 +134,9 @@ func oneTarget(members map[string]string) error {
 		return invalidRequest("issuer: not beside session; want one target")
 	case first != "session" && !issuer:
 		return invalidRequest("issuer: missing; want an issuer's name, or session")
-	case before && first != "" && first != "subject" && first != "client_id":
+	case first == "":
+		return invalidRequest(`issuer: not by itself; want subject, client_id, token_id, key_id or "all": true beside it`)
+	case before && first != "all" && first != "subject" && first != "client_id":
 		return invalidRequest("issued_before: only for a subject, a client or an issuer")
 	}
 	return nil
@@ -232,7 +237,7 @@ func (a *API) takeBack(r *request) (answer, error) {
 func (a *API) describeRevocation(r state.Record) revocationItem {
 	return revocationItem{
 		ID: r.ID, Session: r.Session, Issuer: a.issuerName(r.Issuer),
-		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key,
+		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key, All: r.All(),
 		IssuedBefore: orNull(r.IssuedBefore), Expires: orNull(r.Until),
 		Reason: r.Reason, Created: r.CreatedAt, CreatedBy: r.CreatedBy,
 	}
@@ -265,6 +270,9 @@ func (a *API) target(r state.Record) []slog.Attr {
 		if name.value != "" {
 			attrs = append(attrs, foreign(name.key, name.value))
 		}
+	}
+	if r.All() {
+		attrs = append(attrs, slog.Bool("all", true))
 	}
 	if !r.IssuedBefore.IsZero() {
 		attrs = append(attrs, slog.Time("issued_before", r.IssuedBefore))

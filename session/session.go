@@ -47,7 +47,8 @@ type Session struct {
 func (s *Session) ID() string { return s.sessionID }
 
 // Identity returns whom the session was last authenticated as. Its issuer and
-// subject never change; a renewal can change everything else.
+// subject never change; a renewal can change everything else, until End is
+// called.
 func (s *Session) Identity() *auth.Identity { return s.identity.Load() }
 
 // Remote returns the client's address.
@@ -63,13 +64,6 @@ func (s *Session) Expires() time.Time {
 	defer s.mu.Unlock()
 	now := s.srv.clock()
 	return time.Unix(0, now.wall+int64(s.life.left(now)))
-}
-
-// carry tells everybody else for how long the last AUTH carries the session.
-func (s *Session) carry(life lifetime) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.life = life
 }
 
 // Push sends a line to the client from any goroutine, without blocking. It

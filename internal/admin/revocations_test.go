@@ -88,6 +88,32 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// A session that is renewed while it is revoked is refused what it came to have,
+// for as long as that lives.
+func TestRevokeRenewed(t *testing.T) {
+	for _, test := range []struct{ name, body, until string }{
+		{"until it expires", `{"session":"A"}`, "2999-01-01T00:00:00Z"},
+		{"for a time", `{"session":"A","expires_at":"2998-01-01T00:00:00Z"}`, "2998-01-01T00:00:00Z"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t)
+			a := s.crew()["A"]
+			renewed := *a.identity
+			renewed.Digest = sha256.Sum256([]byte("renewed"))
+			renewed.Expires = time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)
+			a.renewed = &renewed
+			got := s.do("POST", "/v1/revocations", test.body)
+			if got.StatusCode != http.StatusCreated || !strings.Contains(got.text, `"expires_at":"`+test.until+`"`) ||
+				!strings.Contains(got.text, `"sessions_ended":1}`) {
+				t.Errorf("%s %s", got.Status, got.text)
+			}
+			if len(a.ended) != 1 || !s.state.Revocations().Revoked(&renewed, time.Now()) {
+				t.Errorf("ended %v, and its token is good", a.ended)
+			}
+		})
+	}
+}
+
 // What was not said has its default.
 func TestRevocationDefaults(t *testing.T) {
 	s := serve(t)
@@ -126,7 +152,7 @@ func TestRevocationDefaults(t *testing.T) {
 func TestBadRevocations(t *testing.T) {
 	long := strings.Repeat("x", 257)
 	s := serve(t)
-	s.crew()
+	crew := s.crew()
 	for _, test := range []struct{ name, body, want string }{
 		{"nothing", ``, "the body is not one JSON object in UTF-8"},
 		{"a form", `issuer=main`, "the body is not one JSON object in UTF-8"},
@@ -168,6 +194,7 @@ func TestBadRevocations(t *testing.T) {
 		{"a session and its token", `{"session":"A","token_id":"t1"}`, "token_id: not beside session; want one target"},
 		{"an issuer that is none", `{"issuer":"https://main.test","all":true}`, `issuer: none is named "https://main.test"`},
 		{"a long name", `{"issuer":"main","subject":"` + long + `"}`, "subject: longer than 256 bytes"},
+		{"a session, for a long reason", `{"session":"A","reason":"` + long + `"}`, "reason: longer than 256 bytes"},
 		{"a long reason", `{"issuer":"main","all":true,"reason":"` + long + `"}`, "reason: longer than 256 bytes"},
 
 		{"a time for a token", `{"issuer":"main","token_id":"t","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
@@ -190,6 +217,11 @@ func TestBadRevocations(t *testing.T) {
 	large := s.do("POST", "/v1/revocations", `{"issuer":"main","all":true,"reason":"`+strings.Repeat("x", 64<<10)+`"}`)
 	if code, text := large.problem(); large.StatusCode != http.StatusRequestEntityTooLarge || code != "invalid_request" || text != "the body has more than 65536 bytes" {
 		t.Errorf("64 KiB and more: %s %s", large.Status, large.text)
+	}
+	for id, visitor := range crew {
+		if len(visitor.ended) > 0 {
+			t.Errorf("session %s: ended %v", id, visitor.ended)
+		}
 	}
 	if left, _ := s.state.List("", 10); len(left) > 0 {
 		t.Errorf("in force: %v", left)

@@ -29,7 +29,7 @@ type KeySource interface {
 // KeySet is the public keys of one issuer, those that can be used. It is
 // immutable.
 type KeySet struct {
-	byID map[string][]*publicKey // under one kid, no two different keys fit one algorithm
+	byID map[string][]*publicKey // under one kid one key, listed for each of its algorithms
 	all  []*publicKey            // with those that have no kid
 }
 

@@ -23,8 +23,8 @@ var ErrNoUsableKey = errors.New("auth: no usable key in the set")
 // ParseKeySet reads a JWK set (RFC 7517 section 5). A key that cannot verify
 // tokens, or must not, is left out and does not fail the others: one of an
 // unknown type or for another use, one that is private, symmetric, too weak or
-// off its curve, one whose kid stands for two different keys of one algorithm (for
-// different ones that is lawful, RFC 7517 section 4.5). skipped says why, one
+// off its curve, one whose kid stands for another key as well, even one of another
+// type or algorithm (RFC 7517 section 4.5 would allow that). skipped says why, one
 // error for each.
 //
 // It fails when the document is no JWK set, or one of more than 1,000 keys, and
@@ -50,7 +50,7 @@ func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 			continue
 		}
 		switch others := set.byID[key.id]; {
-		case slices.ContainsFunc(others, key.conflicts):
+		case slices.ContainsFunc(others, key.differs):
 			conflicts[key.id] = true
 			skipped = append(skipped, fmt.Errorf("key %d%s: %w", i, kidOf(entry), errConflict))
 		case slices.ContainsFunc(others, key.joins): // one key published twice
@@ -97,7 +97,7 @@ var (
 	errKeyAlg    = errors.New("for an algorithm that is not supported")
 	errRSA       = errors.New("RSA of fewer than 2048 or more than 8192 bits, or with a bad modulus or exponent")
 	errCurve     = errors.New("an unsupported curve, or a point that is not on it")
-	errConflict  = errors.New("another key has the same kid and fits the same algorithm")
+	errConflict  = errors.New("another key has the same kid")
 )
 
 // parseKey is the only user of jwx in the package: its parsing and key types,
@@ -199,18 +199,7 @@ const (
 	maxRSA = 8192
 )
 
-// conflicts reports whether an algorithm leaves open which of two keys is meant.
-func (k *publicKey) conflicts(other *publicKey) bool {
-	if k.same(other) {
-		return false
-	}
-	for alg := range algorithms {
-		if k.fits(alg) && other.fits(alg) {
-			return true
-		}
-	}
-	return false
-}
+func (k *publicKey) differs(other *publicKey) bool { return !k.same(other) }
 
 // joins makes one of two entries with the same key, if one is for all that the
 // other is for, and reports whether it did: other then stands for both.

@@ -68,6 +68,9 @@ func (r Revocation) Check() error {
 	return nil
 }
 
+// All reports whether all tokens of the issuer are meant.
+func (r Revocation) All() bool { return r.target().kind == ofIssuer }
+
 // Revocations is the set of revocations in force. Its zero value is empty, and a
 // nil one too. It is safe for concurrent use.
 type Revocations struct {

@@ -195,6 +195,9 @@ func TestVerifyRevoked(t *testing.T) {
 			"issuer":     {IssuedBefore: later},
 		} {
 			r.Issuer = iss.URL
+			if r.All() != (name == "issuer") {
+				t.Errorf("%s: all of the issuer's: %v", name, r.All())
+			}
 			add(t, rs, r)
 			if got, standing := outcomeOf(t, v, token), v.Standing(id); got != "revoked" || standing.State != auth.Withdrawn {
 				t.Errorf("%s: %s, standing %v", name, got, standing)

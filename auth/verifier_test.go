@@ -245,7 +245,7 @@ func TestVerifyKeyChoice(t *testing.T) {
 		{"alg given", jwks(key.JWK(nil)), signed(key), "ok"},
 		{"alg given, another used", jwks(key.JWK(nil)), signed(pss), "algorithm alg"},
 		{"alg left open", jwks(key.JWK(one("alg", nil))), signed(pss), "ok"},
-		{"a kid with a key for each type", jwks(newKey(t, "ES256", "k1").JWK(nil), key.JWK(nil)), signed(key), "ok"},
+		{"a kid with a key for each type", jwks(newKey(t, "ES256", "k1").JWK(nil), key.JWK(nil), second.JWK(nil)), signed(key), "unknown_key kid"},
 		{"a kid with one key for two algorithms", jwks(key.JWK(nil), pss.JWK(nil)), signed(pss), "ok"},
 		{"no kid, one key of several fits", jwks(newKey(t, "ES256", "e").JWK(nil), key.JWK(nil)), signed(key, header("kid", nil)), "ok"},
 		{"no kid, two keys fit", jwks(key.JWK(nil), second.JWK(nil)), signed(key, header("kid", nil)), "unknown_key kid"},

@@ -90,21 +90,37 @@ func (s *Session) judge(v verdict) {
 		panic("session: the authenticator panicked") // ends this connection alone
 	}
 	now := s.srv.clock()
-	first := s.machine.stage == checking
-	if first {
-		s.sessionID = s.srv.newID()
-	}
-	s.machine.verdict(now, v.identity, v.err, &s.reply)
-	if s.machine.stage != open {
+	if s.machine.stage != checking {
+		s.judgeRenewal(now, v)
 		return
 	}
-	s.identity.Store(s.machine.identity)
-	s.ends.Store(s.machine.ends)
-	if first {
+	s.sessionID = s.srv.newID()
+	s.machine.verdict(now, v.identity, v.err, &s.reply)
+	if s.machine.stage == open {
 		s.enter(now)
-	} else {
-		s.review(now)
 	}
+}
+
+// judgeRenewal drops a verdict that comes when the session has been ordered to
+// end: whoever did that may rely on Identity from then on.
+func (s *Session) judgeRenewal(now moment, v verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.orders.end != 0 {
+		return // the order is obeyed next
+	}
+	s.machine.verdict(now, v.identity, v.err, &s.reply)
+	if s.machine.stage == open {
+		s.adopt()
+		s.reviewHeld(now)
+	}
+}
+
+// adopt shows everybody else whom the machine serves, and for how long. Called
+// with mu held.
+func (s *Session) adopt() {
+	s.identity.Store(s.machine.identity)
+	s.life = s.machine.life
 }
 
 // enter makes an authenticated session known.
@@ -127,6 +143,7 @@ func (s *Session) enter(now moment) {
 func (s *Session) introduce(now moment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.adopt()
 	s.srv.sessions.add(s)
 	s.orders.open = true
 	s.reviewHeld(now)

@@ -278,21 +278,26 @@ func TestRevocationOfMany(t *testing.T) {
 	})
 }
 
-// TestWallClockSteps: expiry goes by the wall clock. When that is set, sessions
-// look at it within a second, and say BYE within another, whatever they are at.
+// TestWallClockSteps: exp goes by the wall clock. When that is set, sessions look
+// at it within a second, and say BYE within another, whatever they are at.
+// max_lifetime, 100 s here, does not see it.
 func TestWallClockSteps(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
+		token  string
 		occupy func(l *life)
 		steps  []time.Duration // a minute between them
-		want   time.Duration   // from the last to the expiry of a token of 10 min
+		want   time.Duration   // from the last to the end
 	}{
-		{"an hour forward, idle", nil, []time.Duration{time.Hour}, 0},
-		{"an hour forward, pushed to", (*life).bePushedTo, []time.Duration{time.Hour}, 0},
-		{"an hour forward, renewing", (*life).renew, []time.Duration{time.Hour}, 0},
-		{"an hour back", nil, []time.Duration{-time.Hour}, 69 * time.Minute},
-		{"an hour back, pushed to", (*life).bePushedTo, []time.Duration{-time.Hour}, 69 * time.Minute},
-		{"back and forward again", nil, []time.Duration{-time.Hour, time.Hour}, 8 * time.Minute},
+		{"an hour forward, idle", "alice.600", nil, []time.Duration{time.Hour}, 0},
+		{"an hour forward, pushed to", "alice.600", (*life).bePushedTo, []time.Duration{time.Hour}, 0},
+		{"an hour forward, renewing", "alice.600", (*life).renew, []time.Duration{time.Hour}, 0},
+		{"an hour back", "alice.600", nil, []time.Duration{-time.Hour}, 69 * time.Minute},
+		{"an hour back, pushed to", "alice.600", (*life).bePushedTo, []time.Duration{-time.Hour}, 69 * time.Minute},
+		{"back and forward again", "alice.600", nil, []time.Duration{-time.Hour, time.Hour}, 8 * time.Minute},
+		{"max_lifetime, an hour forward", "alice.86400.capped", nil, []time.Duration{time.Hour}, 40 * time.Second},
+		{"max_lifetime, an hour back", "alice.600.capped", nil, []time.Duration{-time.Hour}, 40 * time.Second},
+		{"max_lifetime, an hour forward, past exp", "alice.600.capped", nil, []time.Duration{time.Hour}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -307,7 +312,7 @@ func TestWallClockSteps(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
 				l.helpers.Go(func() { l.srv.Run(ctx) })
-				l.login(steady.New(server, 10*time.Second), "AUTH alice.600")
+				l.login(steady.New(server, 10*time.Second), "AUTH "+tt.token)
 				go l.read()
 				for i, step := range tt.steps {
 					time.Sleep(time.Minute)
@@ -325,6 +330,44 @@ func TestWallClockSteps(t *testing.T) {
 				l.said <- lines
 				l.check(wire.TokenExpired, due+2*time.Second)
 			})
+		})
+	}
+}
+
+// TestEndIsSeenByAll: what others ask of a session goes by both clocks too, even
+// if the session has not looked at them yet.
+func TestEndIsSeenByAll(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		token      string
+		mono, wall time.Duration // that pass
+		want       time.Duration // then, until the session expires by the wall clock
+	}{
+		{"before exp", "alice.300", 299 * time.Second, 299 * time.Second, time.Second},
+		{"at exp", "alice.300", 300 * time.Second, 300 * time.Second, 0},
+		{"set to exp", "alice.300", 0, 300 * time.Second, 0},
+		{"set back", "alice.300", 300 * time.Second, 0, 300 * time.Second},
+		{"before the end of max_lifetime", "alice.300.capped", 99 * time.Second, 99 * time.Second, time.Second},
+		{"at the end of max_lifetime", "alice.300.capped", 100 * time.Second, 100 * time.Second, 0},
+		{"max_lifetime, set back", "alice.300.capped", 100 * time.Second, -time.Hour, 0},
+		{"max_lifetime, set forward", "alice.300.capped", time.Second, 250 * time.Second, 50 * time.Second},
+		{"max_lifetime, set to exp", "alice.300.capped", time.Second, 300 * time.Second, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := newTestClock()
+			srv := castServer(t, Rules{IdleTimeout: 10 * time.Hour}, clock, castAuth{castTrust: new(castTrust), now: clock.wall})
+			client, server := tcpPair(t)
+			s, _, ended := connectAs(t, srv, client, server, tt.token)
+			clock.add(tt.mono, tt.wall) // and does not wake the session
+			err := s.Push([]byte("news"))
+			if open := tt.want > 0; open != (err == nil) || !open && !errors.Is(err, ErrClosed) {
+				t.Errorf("push: %v", err)
+			}
+			if got := s.Expires().Sub(clock.wall()); got != tt.want {
+				t.Errorf("expires in %v, want %v", got, tt.want)
+			}
+			client.Close()
+			<-ended
 		})
 	}
 }

@@ -78,17 +78,13 @@ func (m *machine) refuseRenewal(now moment, err error, r *Reply) {
 // adopt takes over the rights and the life of a verified token.
 func (m *machine) adopt(now moment, identity *auth.Identity) {
 	m.identity = identity
-	m.ends = wallTime(identity.Expires)
-	if identity.MaxLifetime > 0 {
-		m.ends = min(m.ends, now.wall+int64(identity.MaxLifetime))
-	}
-	life := time.Duration(m.ends - now.wall)
-	m.noticeAt = m.ends - int64(min(m.rules.ReauthNotice, life/10))
+	m.life = lifetimeOf(identity, now)
+	m.notice = min(m.rules.ReauthNotice, m.life.left(now)/10)
 	m.noticed = false
 }
 
 func (m *machine) sayOK(now moment, r *Reply) {
-	left := wholeSeconds(m.ends - now.wall)
+	left := wholeSeconds(m.life.left(now))
 	r.buf = wire.AppendOK(r.buf, wire.OK{
 		Subject:     m.identity.Subject,
 		Session:     m.host.id(),

@@ -18,8 +18,8 @@ type machine struct {
 	stage stage
 
 	identity *auth.Identity
-	ends     int64 // wall: when the session ends unless renewed
-	noticeAt int64 // wall: when to ask for a renewal
+	life     lifetime
+	notice   time.Duration // how much of it is left when a renewal is asked for
 	noticed  bool
 	renewed  bool       // renewedAt is set
 	standing auth.State // of the identity, as last reviewed
@@ -90,9 +90,9 @@ const (
 	// are sent, so that a client that never pauses still gets them.
 	maxBatch = 32 << 10
 	// messagesPerLook is how many messages are served by one look at the
-	// clock: a backend may take its time over each, and none may be served
-	// after the expiry.
-	messagesPerLook = 64
+	// clock: a backend may take its time over each, and none should be served
+	// after the expiry. To look before each would cost a third more.
+	messagesPerLook = 8
 	// timerSlack is by how much a timer may be late without a reason.
 	timerSlack = 50 * time.Millisecond
 	// renewalInterval is the least time between two re-AUTHs.

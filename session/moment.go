@@ -2,9 +2,9 @@ package session
 
 import "time"
 
-// moment is one reading of both clocks. Expiry goes by the wall clock, because
-// a token's exp does; everything else by the monotonic one, which no step of
-// the wall clock disturbs.
+// moment is one reading of both clocks. A token's exp goes by the wall clock;
+// everything else, max_lifetime too, by the monotonic one, which no step of the
+// wall clock disturbs.
 type moment struct {
 	mono time.Duration // since the server was made
 	wall int64         // nanoseconds since the Unix epoch

@@ -20,7 +20,7 @@ type orders struct {
 }
 
 // End asks the session to end for code, from any goroutine, without waiting.
-// The first order counts. retryAfter, rounded up to seconds, is told to the
+// The first order counts; no renewal is accepted behind it. retryAfter, rounded up to seconds, is told to the
 // client; 0 is not.
 func (s *Session) End(code wire.Code, retryAfter time.Duration) {
 	s.mu.Lock()

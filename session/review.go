@@ -13,7 +13,8 @@ type Reviewer interface {
 
 // Review has every session heed how its identity stands now, and returns how
 // many were withdrawn by it: those push nothing, and serve no line that they read
-// from here on. Sessions that are authenticated while it runs ask for themselves.
+// from here on. Those that End was called of before do not count. Sessions that
+// are authenticated while it runs ask for themselves.
 func (srv *Server) Review() (withdrawn int) {
 	if srv.reviewer == nil {
 		return 0
@@ -36,7 +37,7 @@ func (s *Session) told(state auth.State) (withdrawn bool) {
 		return false
 	}
 	if state == auth.Withdrawn {
-		withdrawn = s.orders.open
+		withdrawn = s.orders.open && s.orders.end == 0
 		s.withdraw()
 	}
 	s.order(func(o *orders) { o.review = true })

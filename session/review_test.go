@@ -205,6 +205,60 @@ func TestDueBeforeOrdered(t *testing.T) {
 	}
 }
 
+// TestEndedAsWhom: whoever ends a session knows whom it ends as. A renewal whose
+// verdict is there already is not accepted behind the order.
+func TestEndedAsWhom(t *testing.T) {
+	client, server := tcpPair(t)
+	defer client.Close()
+	clock := newTestClock()
+	cast := castAuth{castTrust: new(castTrust), now: clock.wall, asked: make(chan struct{}, 1), judge: make(chan struct{})}
+	srv := castServer(t, Rules{}, clock, cast)
+	var s *Session
+	var verdict atomic.Bool
+	var whom *auth.Identity
+	srv.clock = func() moment { // is asked when the verdict has come
+		if verdict.CompareAndSwap(true, false) {
+			s.End(wire.TokenRevoked, 0)
+			whom = s.Identity()
+		}
+		return clock.read()
+	}
+	s, in, ended := connectAs(t, srv, client, server, "alice.300")
+	fmt.Fprint(client, "AUTH slow-alice.600\n")
+	<-cast.asked
+	verdict.Store(true)
+	cast.judge <- struct{}{}
+	expect(t, in, "BYE token_revoked ")
+	client.Close()
+	if got := <-ended; got != wire.TokenRevoked {
+		t.Errorf("ended for %s", got)
+	}
+	if whom == nil || s.Identity() != whom || s.Expires() != clock.wall().Add(300*time.Second) {
+		t.Errorf("ended as %+v, then was %+v", whom, s.Identity())
+	}
+}
+
+// TestEndedBeforeReview: a session that was ended already is not counted as
+// withdrawn.
+func TestEndedBeforeReview(t *testing.T) {
+	client, server := tcpPair(t)
+	defer client.Close()
+	trust, clock := &castTrust{}, newTestClock()
+	srv := castServer(t, Rules{}, clock, castAuth{castTrust: trust, now: clock.wall})
+	srv.backend = backendFunc(func([]byte, *Reply) { // the session waits meanwhile
+		srv.Session("S").End(wire.TokenRevoked, 0)
+		trust.set("k1 withdrawn")
+		if n := srv.Review(); n != 0 {
+			t.Errorf("withdrew %d", n)
+		}
+	})
+	_, in, ended := connectAs(t, srv, client, server, "alice.300")
+	io.WriteString(client, "a message\n")
+	expect(t, in, "BYE token_revoked ")
+	client.Close()
+	<-ended
+}
+
 // backendFunc is a Backend.
 type backendFunc func(text []byte, r *Reply)
 

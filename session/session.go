@@ -38,7 +38,6 @@ type Session struct {
 	// backend sees it.
 	sessionID string
 	identity  atomic.Pointer[auth.Identity]
-	ends      atomic.Int64 // machine.ends, for everybody else
 	since     moment
 
 	out  outbox
@@ -47,13 +46,15 @@ type Session struct {
 	mu     sync.Mutex
 	orders orders
 	poke   chan struct{} // wakes the serving goroutine where it sleeps; else nil
+	life   lifetime // the machine's, for everybody else
 }
 
 // ID returns the session's id, as the client was told it.
 func (s *Session) ID() string { return s.sessionID }
 
 // Identity returns whom the session was last authenticated as. Its issuer and
-// subject never change; a renewal can change everything else.
+// subject never change; a renewal can change everything else, until End is
+// called.
 func (s *Session) Identity() *auth.Identity { return s.identity.Load() }
 
 // Remote returns the client's address.
@@ -63,8 +64,13 @@ func (s *Session) Remote() string { return s.nc.RemoteAddr().String() }
 func (s *Session) Opened() time.Time { return time.Unix(0, s.since.wall) }
 
 // Expires returns when the session ends unless it is renewed: when its token
-// expires, or its issuer's max_lifetime is over.
-func (s *Session) Expires() time.Time { return time.Unix(0, s.ends.Load()) }
+// expires, or its issuer's max_lifetime is over. By the wall clock as it is set now.
+func (s *Session) Expires() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.srv.clock()
+	return time.Unix(0, now.wall+int64(s.life.left(now)))
+}
 
 // Push sends a line to the client from any goroutine, without blocking. It
 // returns ErrText for a text that cannot be one line, ErrClosed when the
@@ -77,7 +83,7 @@ func (s *Session) Push(text []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.orders.open || s.srv.clock().wall >= s.ends.Load() {
+	if !s.orders.open || s.life.left(s.srv.clock()) <= 0 {
 		return ErrClosed
 	}
 	if !s.out.push(line) {

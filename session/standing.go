@@ -23,7 +23,7 @@ func (m *machine) review(now moment, s auth.Standing, r *Reply) {
 		m.stop(now, wire.TokenRevoked)
 	case s.State == before: // told, or chosen, already
 	case s.State == auth.Departing:
-		left := min(int64(s.Grace+timerSlack), m.ends-now.wall)
+		left := min(s.Grace+timerSlack, m.life.left(now))
 		r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(left))
 	case s.State == auth.Departed:
 		m.leavesAt = now.mono + time.Duration(m.host.jitter(int64(leaveSpread(s.Grace))))

@@ -26,10 +26,10 @@ func (m *machine) tick(now moment, r *Reply) {
 		if m.stage == renewing && now.mono >= m.deadline {
 			m.verdict(now, nil, errLate, r)
 		}
-		if !m.noticed && now.wall >= m.noticeAt {
+		if left := m.life.left(now); !m.noticed && left <= m.notice {
 			m.noticed = true
 			// 30 s that a timer made 29.999 are still 30.
-			r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(m.ends-now.wall+int64(timerSlack)))
+			r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(left+timerSlack))
 		}
 		if m.stage != open { // who is being renewed is neither idle nor sent away
 			return
@@ -52,9 +52,9 @@ func (m *machine) next(now moment) time.Duration {
 	if m.stage != open && m.stage != renewing {
 		return m.deadline
 	}
-	next := now.until(m.ends)
+	next := now.mono + m.life.left(now)
 	if !m.noticed {
-		next = min(next, now.until(m.noticeAt))
+		next -= m.notice
 	}
 	if m.stage == renewing {
 		return min(next, m.deadline)
@@ -68,7 +68,7 @@ func (m *machine) next(now moment) time.Duration {
 // expire stops serving when the session's time has come, and tells whether it
 // is over, for that reason or another.
 func (m *machine) expire(now moment) bool {
-	if (m.stage == open || m.stage == renewing) && now.wall >= m.ends {
+	if (m.stage == open || m.stage == renewing) && m.life.left(now) <= 0 {
 		m.stop(now, wire.TokenExpired)
 	}
 	return m.stage == over
@@ -77,16 +77,3 @@ func (m *machine) expire(now moment) bool {
 // paused tells that the gateway did not read for d, in which idle time stands
 // still.
 func (m *machine) paused(d time.Duration) { m.idleSince += d }
-
-// wallTime returns t in nanoseconds since the epoch. NumericDates reach further
-// than such a number: what lies beyond a century is as good as never.
-func wallTime(t time.Time) int64 {
-	const never = 1 << 62
-	if t.Unix() >= never/int64(time.Second) {
-		return never
-	}
-	return t.UnixNano()
-}
-
-// wholeSeconds rounds nanoseconds down, and never below 0.
-func wholeSeconds(ns int64) int64 { return max(0, ns/int64(time.Second)) }

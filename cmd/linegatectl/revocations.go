@@ -16,6 +16,7 @@ type revocation struct {
 	Subject  string `json:"subject,omitempty"`
 	ClientID string `json:"client_id,omitempty"`
 	KeyID    string `json:"key_id,omitempty"`
+	All      bool   `json:"all,omitempty"` // of the issuer's
 
 	IssuedBefore time.Time `json:"issued_before,omitzero"`
 	ExpiresAt    time.Time `json:"expires_at,omitzero"`
@@ -47,6 +48,9 @@ func (r recorded) target() string {
 		if part.value != "" {
 			words = append(words, part.name+"="+cell(part.value))
 		}
+	}
+	if r.All {
+		words = append(words, "all=true")
 	}
 	if !r.IssuedBefore.IsZero() {
 		words = append(words, "issued_before="+r.IssuedBefore.UTC().Format(time.RFC3339))

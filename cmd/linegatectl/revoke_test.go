@@ -39,7 +39,7 @@ issuers:
 		"--subject s --issuer main":                                        `{"issuer":"main","subject":"s"}`,
 		"--client-id c --issuer main":                                      `{"issuer":"main","client_id":"c"}`,
 		"--key-id k --issuer main --yes":                                   `{"issuer":"main","key_id":"k"}`,
-		"--all-of-issuer --issuer main --yes":                              `{"issuer":"main"}`,
+		"--all-of-issuer --issuer main --yes":                              `{"issuer":"main","all":true}`,
 		"--session A --reason 1<2":                                         `{"session":"A","reason":"1\u003c2"}`,
 		"--token-file LEAKED --issuer main":                                ofToken("t-1"),
 		"--token-file OTHER --config CONFIG":                               ofToken("u-1"),
@@ -128,7 +128,7 @@ func TestRevoke(t *testing.T) {
 		{args: []string{"--issuer", "main", "--subject", "mal\nlory"}, what: `issuer=main subject="mal\nlory" issued_before=TIME`, always: true},
 		{args: []string{"--issuer", "main", "--client-id", "meter", "--for", "24h"}, what: "issuer=main client_id=meter issued_before=TIME"},
 		{args: []string{"--issuer", "main", "--key-id", kid, "--yes"}, what: "issuer=main key_id=" + kid, always: true, all: true},
-		{args: []string{"--issuer", "main", "--all-of-issuer", "--yes"}, what: "issuer=main issued_before=TIME", always: true, all: true},
+		{args: []string{"--issuer", "main", "--all-of-issuer", "--yes"}, what: "issuer=main all=true issued_before=TIME", always: true, all: true},
 	} {
 		t.Log(test.args)
 		for i, arg := range test.args {

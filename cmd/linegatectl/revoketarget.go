@@ -74,7 +74,9 @@ func (f *targetFlags) revocation(cmd *cobra.Command, c *console, kind string) (r
 		return f.ofTokenFile(cmd, c)
 	}
 	// The flags of the others are empty.
-	return revocation{Issuer: f.issuer, TokenID: f.tokenID, Subject: f.subject, ClientID: f.clientID, KeyID: f.keyID}, nil
+	return revocation{
+		Issuer: f.issuer, TokenID: f.tokenID, Subject: f.subject, ClientID: f.clientID, KeyID: f.keyID, All: f.allOfIssuer,
+	}, nil
 }
 
 // ofTokenFile reads a token's id and expiry. Nothing is checked: what is made up

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -202,18 +203,23 @@ func (c *crowd) Session(id string) (Session, bool) {
 type visitor struct {
 	id       string
 	identity *auth.Identity
+	renewed  *auth.Identity // what it is just before it ends; nil: as it was
 	ended    []wire.Code
 }
 
 // opening is when every visitor came.
 var opening = time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
 
-func (v *visitor) ID() string                          { return v.id }
-func (v *visitor) Identity() *auth.Identity            { return v.identity }
-func (v *visitor) Remote() string                      { return "192.0.2.1:5000" }
-func (v *visitor) Opened() time.Time                   { return opening }
-func (v *visitor) Expires() time.Time                  { return opening.Add(time.Hour) }
-func (v *visitor) End(code wire.Code, _ time.Duration) { v.ended = append(v.ended, code) }
+func (v *visitor) ID() string               { return v.id }
+func (v *visitor) Identity() *auth.Identity { return v.identity }
+func (v *visitor) Remote() string           { return "192.0.2.1:5000" }
+func (v *visitor) Opened() time.Time        { return opening }
+func (v *visitor) Expires() time.Time       { return opening.Add(time.Hour) }
+
+func (v *visitor) End(code wire.Code, _ time.Duration) {
+	v.identity = cmp.Or(v.renewed, v.identity)
+	v.ended = append(v.ended, code)
+}
 
 // syncBuffer collects a log.
 type syncBuffer struct {

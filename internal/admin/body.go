@@ -16,10 +16,11 @@ import (
 // maxBody is more than all members together can need.
 const maxBody = 64 << 10
 
-// body reads a request's JSON object, whose members are all strings. Every
-// member must be among known, to the letter, and be there once: encoding/json by
-// itself would take Subject for subject, and the last of two.
-func body(r *http.Request, known ...string) (map[string]string, error) {
+// body reads a request's JSON object. Its members are strings, but for those
+// among marks, which are true. Every member must be among known or marks, to the
+// letter, and be there once: encoding/json by itself would take Subject for
+// subject, and the last of two.
+func body(r *http.Request, known, marks []string) (map[string]string, error) {
 	text, err := io.ReadAll(r.Body) // bounded by ServeHTTP
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, &problem{
@@ -45,7 +46,8 @@ func body(r *http.Request, known ...string) (map[string]string, error) {
 			return nil, err
 		}
 		name, _ := token.(string)
-		if !slices.Contains(known, name) {
+		mark := slices.Contains(marks, name)
+		if !mark && !slices.Contains(known, name) {
 			return nil, invalidRequest(fmt.Sprintf("%.64q: no such member", name))
 		}
 		if _, twice := members[name]; twice {
@@ -57,6 +59,10 @@ func body(r *http.Request, known ...string) (map[string]string, error) {
 		}
 		text, ok := value.(string)
 		switch {
+		case mark && value != true:
+			return nil, invalidRequest(name + ": want true, or leave it out")
+		case mark:
+			text = "true"
 		case !ok:
 			return nil, invalidRequest(name + ": want a string")
 		case text == "":

@@ -35,6 +35,7 @@ type revocationItem struct {
 	ClientID     string      `json:"client_id,omitempty"`
 	TokenID      string      `json:"token_id,omitempty"`
 	KeyID        string      `json:"key_id,omitempty"`
+	All          bool        `json:"all,omitempty"` // of the issuer's
 	IssuedBefore *time.Time  `json:"issued_before"` // nil: whenever it was issued
 	Expires      *time.Time  `json:"expires_at"`    // nil: never
 	Reason       string      `json:"reason"`
@@ -45,19 +46,18 @@ type revocationItem struct {
 
 // revoke puts a revocation in force.
 func (a *API) revoke(r *request) (answer, error) {
-	wanted, err := a.wantedRevocation(r)
+	wanted, session, err := a.wantedRevocation(r)
 	if err != nil {
 		return answer{}, err
 	}
 	ended := 0
-	record, err := a.Revocations.Revoke(wanted, func() {
-		ended = a.Sessions.Review()
-		if s, found := a.Sessions.Session(wanted.Session); found { // it may just have been renewed
-			s.End(wire.TokenRevoked, 0)
-		}
-	})
+	if session != nil {
+		endWithToken(session, &wanted)
+		ended = 1
+	}
+	record, err := a.Revocations.Revoke(wanted, func() { ended += a.Sessions.Review() })
 	if err != nil && !errors.Is(err, state.ErrNotStored) {
-		return answer{}, invalidRequest(err.Error())
+		return answer{}, err
 	}
 	act := act{name: "revoke", result: "done", target: a.target(record), more: []slog.Attr{
 		slog.String("reason", record.Reason), slog.Int("sessions_ended", ended),
@@ -79,43 +79,60 @@ var revocationMembers = []string{
 	"session", "issuer", "subject", "client_id", "token_id", "key_id", "issued_before", "expires_at", "reason",
 }
 
-// wantedRevocation is what a request wants to be revoked.
-func (a *API) wantedRevocation(r *request) (wanted state.Record, err error) {
-	if _, err := query(r.Request); err != nil {
-		return wanted, err
+// endWithToken ends a session and has its token revoked: the one that it has when
+// it ends, which a renewal may just have brought.
+func endWithToken(s Session, wanted *state.Record) {
+	s.End(wire.TokenRevoked, 0)
+	identity := s.Identity()
+	wanted.Digest = identity.Digest
+	if wanted.Until.IsZero() {
+		wanted.Until = identity.Expires
 	}
-	members, err := body(r.Request, revocationMembers...)
+}
+
+// wantedRevocation is what a request wants to be revoked, and the session that
+// it names, if it does.
+func (a *API) wantedRevocation(r *request) (wanted state.Record, s Session, err error) {
+	if _, err := query(r.Request); err != nil {
+		return wanted, nil, err
+	}
+	members, err := body(r.Request, revocationMembers, []string{"all"})
 	if err != nil {
-		return wanted, err
+		return wanted, nil, err
 	}
 	if err := oneTarget(members); err != nil {
-		return wanted, err
+		return wanted, nil, err
 	}
 	wanted.Session, wanted.Reason = members["session"], members["reason"]
 	wanted.CreatedBy = state.Actor{Issuer: r.operator.IssuerName, Subject: r.operator.Subject}
 	if wanted.Session != "" {
-		wanted.Revocation, err = a.tokenOf(wanted.Session)
+		s, wanted.Revocation, err = a.tokenOf(wanted.Session)
 	} else {
 		wanted.Revocation, err = a.tokensOf(members)
 	}
 	if err != nil {
-		return wanted, err
+		return wanted, nil, err
 	}
 	if text, ok := members["expires_at"]; ok {
 		if wanted.Until, err = parseTime("expires_at", text); err != nil {
-			return wanted, err
+			return wanted, nil, err
 		}
 		if !wanted.Until.After(time.Now()) {
-			return wanted, invalidRequest("expires_at: is past")
+			return wanted, nil, invalidRequest("expires_at: is past")
 		}
 	}
-	return wanted, nil
+	if err := wanted.Check(); err != nil {
+		return wanted, nil, invalidRequest(err.Error())
+	}
+	return wanted, s, nil
 }
 
-// oneTarget refuses what names no target, or two.
+// oneTarget refuses what names no target, or two. That an issuer stands alone is
+// not enough to mean all of its tokens: a program that lost the subject sends the
+// same.
 func oneTarget(members map[string]string) error {
 	first := ""
-	for _, name := range []string{"session", "subject", "client_id", "token_id", "key_id"} {
+	for _, name := range []string{"session", "subject", "client_id", "token_id", "key_id", "all"} {
 		_, named := members[name]
 		switch {
 		case named && first != "":
@@ -131,20 +148,22 @@ func oneTarget(members map[string]string) error {
 		return invalidRequest("issuer: not beside session; want one target")
 	case first != "session" && !issuer:
 		return invalidRequest("issuer: missing; want an issuer's name, or session")
-	case before && first != "" && first != "subject" && first != "client_id":
+	case first == "":
+		return invalidRequest(`issuer: not by itself; want subject, client_id, token_id, key_id or "all": true beside it`)
+	case before && first != "all" && first != "subject" && first != "client_id":
 		return invalidRequest("issued_before: only for a subject, a client or an issuer")
 	}
 	return nil
 }
 
 // tokenOf means the present token of a session, and no other.
-func (a *API) tokenOf(session string) (auth.Revocation, error) {
+func (a *API) tokenOf(session string) (Session, auth.Revocation, error) {
 	s, found := a.Sessions.Session(session)
 	if !found {
-		return auth.Revocation{}, notFound("session: there is no such session")
+		return nil, auth.Revocation{}, notFound("session: there is no such session")
 	}
 	identity := s.Identity()
-	return auth.Revocation{Issuer: identity.Issuer, Digest: identity.Digest, Until: identity.Expires}, nil
+	return s, auth.Revocation{Issuer: identity.Issuer, Digest: identity.Digest}, nil
 }
 
 // tokensOf means those of an issuer that the members name.
@@ -232,7 +251,7 @@ func (a *API) takeBack(r *request) (answer, error) {
 func (a *API) describeRevocation(r state.Record) revocationItem {
 	return revocationItem{
 		ID: r.ID, Session: r.Session, Issuer: a.issuerName(r.Issuer),
-		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key,
+		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key, All: r.All(),
 		IssuedBefore: orNull(r.IssuedBefore), Expires: orNull(r.Until),
 		Reason: r.Reason, Created: r.CreatedAt, CreatedBy: r.CreatedBy,
 	}
@@ -265,6 +284,9 @@ func (a *API) target(r state.Record) []slog.Attr {
 		if name.value != "" {
 			attrs = append(attrs, foreign(name.key, name.value))
 		}
+	}
+	if r.All() {
+		attrs = append(attrs, slog.Bool("all", true))
 	}
 	if !r.IssuedBefore.IsZero() {
 		attrs = append(attrs, slog.Time("issued_before", r.IssuedBefore))

@@ -43,10 +43,10 @@ func TestRevoke(t *testing.T) {
 		{"a client", `{"issuer":"main","client_id":"x"}`, "A B", `"issuer":"main","client_id":"x"`, `"issuer":"main","client_id":"x"`},
 		{"a key by its id", `{"issuer":"main","key_id":"l"}`, "B", `"issuer":"main","key_id":"l"`, `"issuer":"main","key_id":"l"`},
 		{"a key by its thumbprint", `{"issuer":"main","key_id":"p"}`, "A", `"issuer":"main","key_id":"p"`, `"issuer":"main","key_id":"p"`},
-		{"an issuer", `{"issuer":"main"}`, "A B", `"issuer":"main","issued_before":"20`, `"issuer":"main","issued_before":"20`},
+		{"an issuer", `{"issuer":"main","all":true}`, "A B", `"issuer":"main","all":true,"issued_before":"20`, `"issuer":"main","all":true,"issued_before":"20`},
 		{"white space, and escapes", " {\n\t\"issuer\" : \"m\\u0061in\" , \"subject\":\"b\" }\r\n", "B", `"subject":"b"`, `"subject":"b"`},
 		{"somebody who is not there", `{"issuer":"main","subject":"z"}`, "", `"subject":"z"`, `"subject":"z"`},
-		{"what was issued before long ago", `{"issuer":"main","issued_before":"2020-01-02T03:04:05Z"}`, "", `"issued_before":"2020-01-02T03:04:05Z"`, `"issued_before":"2020-01-02T03:04:05Z"`},
+		{"what was issued before long ago", `{"issuer":"main","all":true,"issued_before":"2020-01-02T03:04:05Z"}`, "", `"issued_before":"2020-01-02T03:04:05Z"`, `"issued_before":"2020-01-02T03:04:05Z"`},
 		{
 			"a time in another zone, with a fraction", `{"issuer":"main","subject":"a","issued_before":"2020-01-02T03:04:05.5+01:00"}`, "",
 			`"issued_before":"2020-01-02T02:04:06Z"`, `"issued_before":"2020-01-02T02:04:06Z"`,
@@ -88,6 +88,32 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// A session that is renewed while it is revoked is refused what it came to have,
+// for as long as that lives.
+func TestRevokeRenewed(t *testing.T) {
+	for _, test := range []struct{ name, body, until string }{
+		{"until it expires", `{"session":"A"}`, "2999-01-01T00:00:00Z"},
+		{"for a time", `{"session":"A","expires_at":"2998-01-01T00:00:00Z"}`, "2998-01-01T00:00:00Z"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t)
+			a := s.crew()["A"]
+			renewed := *a.identity
+			renewed.Digest = sha256.Sum256([]byte("renewed"))
+			renewed.Expires = time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)
+			a.renewed = &renewed
+			got := s.do("POST", "/v1/revocations", test.body)
+			if got.StatusCode != http.StatusCreated || !strings.Contains(got.text, `"expires_at":"`+test.until+`"`) ||
+				!strings.Contains(got.text, `"sessions_ended":1}`) {
+				t.Errorf("%s %s", got.Status, got.text)
+			}
+			if len(a.ended) != 1 || !s.state.Revocations().Revoked(&renewed, time.Now()) {
+				t.Errorf("ended %v, and its token is good", a.ended)
+			}
+		})
+	}
+}
+
 // What was not said has its default.
 func TestRevocationDefaults(t *testing.T) {
 	s := serve(t)
@@ -102,7 +128,7 @@ func TestRevocationDefaults(t *testing.T) {
 		{`{"issuer":"main","key_id":"k"}`, false, time.Time{}},
 		{`{"issuer":"main","subject":"a"}`, true, time.Time{}},
 		{`{"issuer":"main","client_id":"x"}`, true, time.Time{}},
-		{`{"issuer":"main"}`, true, time.Time{}},
+		{`{"issuer":"main","all":true}`, true, time.Time{}},
 	} {
 		asked := time.Now()
 		got := s.do("POST", "/v1/revocations", test.body)
@@ -126,7 +152,7 @@ func TestRevocationDefaults(t *testing.T) {
 func TestBadRevocations(t *testing.T) {
 	long := strings.Repeat("x", 257)
 	s := serve(t)
-	s.crew()
+	crew := s.crew()
 	for _, test := range []struct{ name, body, want string }{
 		{"nothing", ``, "the body is not one JSON object in UTF-8"},
 		{"a form", `issuer=main`, "the body is not one JSON object in UTF-8"},
@@ -143,30 +169,42 @@ func TestBadRevocations(t *testing.T) {
 		{"a member twice", `{"issuer":"main","subject":"a","subject":"b"}`, "subject: there twice"},
 		{"a member twice, escaped", `{"issuer":"main","subject":"a","subj\u0065ct":"b"}`, "subject: there twice"},
 		{"a number", `{"issuer":"main","subject":7}`, "subject: want a string"},
-		{"null", `{"issuer":"main","expires_at":null}`, "expires_at: want a string"},
+		{"null", `{"issuer":"main","all":true,"expires_at":null}`, "expires_at: want a string"},
 		{"a list of subjects", `{"issuer":"main","subject":["a"]}`, "subject: want a string"},
 		{"an empty subject, which is not everybody", `{"issuer":"main","subject":""}`, "subject: is empty; leave it out"},
 
 		{"a token for its id", `{"issuer":"main","token_id":"eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln"}`, "token_id: has a token in it, which belongs in no record; want a name of it"},
-		{"a token in the reason", `{"issuer":"main","reason":"see eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln"}`, "reason: has a token in it, which belongs in no record; want a name of it"},
+		{"a token in the reason", `{"issuer":"main","all":true,"reason":"see eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln"}`, "reason: has a token in it, which belongs in no record; want a name of it"},
 
 		{"no target", `{}`, "issuer: missing; want an issuer's name, or session"},
 		{"a subject without an issuer", `{"subject":"a"}`, "issuer: missing; want an issuer's name, or session"},
+		{"an issuer, which is not all of its tokens", `{"issuer":"main"}`, `issuer: not by itself; want subject, client_id, token_id, key_id or "all": true beside it`},
+		{"an issuer and a time", `{"issuer":"main","issued_before":"2026-01-01T00:00:00Z"}`, `issuer: not by itself; want subject, client_id, token_id, key_id or "all": true beside it`},
+		{"all of no issuer", `{"all":true}`, "issuer: missing; want an issuer's name, or session"},
+		{"all that is not", `{"issuer":"main","all":false}`, "all: want true, or leave it out"},
+		{"all as text", `{"issuer":"main","all":"true"}`, "all: want true, or leave it out"},
+		{"all as a number", `{"issuer":"main","all":1}`, "all: want true, or leave it out"},
+		{"all as null", `{"issuer":"main","all":null}`, "all: want true, or leave it out"},
+		{"all twice", `{"issuer":"main","all":true,"all":true}`, "all: there twice"},
+		{"all of a subject", `{"issuer":"main","subject":"a","all":true}`, "all: not beside subject; want one target"},
+		{"all of a key", `{"all":true,"issuer":"main","key_id":"k"}`, "all: not beside key_id; want one target"},
+		{"a session and all", `{"session":"A","all":true}`, "all: not beside session; want one target"},
 		{"two targets", `{"issuer":"main","subject":"a","client_id":"x"}`, "client_id: not beside subject; want one target"},
 		{"a session and its issuer", `{"session":"A","issuer":"main"}`, "issuer: not beside session; want one target"},
 		{"a session and its token", `{"session":"A","token_id":"t1"}`, "token_id: not beside session; want one target"},
-		{"an issuer that is none", `{"issuer":"https://main.test"}`, `issuer: none is named "https://main.test"`},
+		{"an issuer that is none", `{"issuer":"https://main.test","all":true}`, `issuer: none is named "https://main.test"`},
 		{"a long name", `{"issuer":"main","subject":"` + long + `"}`, "subject: longer than 256 bytes"},
-		{"a long reason", `{"issuer":"main","reason":"` + long + `"}`, "reason: longer than 256 bytes"},
+		{"a session, for a long reason", `{"session":"A","reason":"` + long + `"}`, "reason: longer than 256 bytes"},
+		{"a long reason", `{"issuer":"main","all":true,"reason":"` + long + `"}`, "reason: longer than 256 bytes"},
 
 		{"a time for a token", `{"issuer":"main","token_id":"t","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
 		{"a time for a key", `{"issuer":"main","key_id":"k","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
 		{"a time for a session", `{"session":"A","issued_before":"2026-01-01T00:00:00Z"}`, "issued_before: only for a subject, a client or an issuer"},
-		{"a date", `{"issuer":"main","issued_before":"2026-01-01"}`, `issued_before: want a time such as 2026-01-31T12:00:00Z, got "2026-01-01"`},
-		{"the time that stands for none", `{"issuer":"main","issued_before":"0001-01-01T00:00:00Z"}`, `issued_before: want a time such as 2026-01-31T12:00:00Z, got "0001-01-01T00:00:00Z"`},
-		{"seconds", `{"issuer":"main","expires_at":"1767225600"}`, `expires_at: want a time such as 2026-01-31T12:00:00Z, got "1767225600"`},
-		{"a year of five digits", `{"issuer":"main","issued_before":"9999-12-31T23:59:59-01:00"}`, "issued_before: not in the years 0 to 9999"},
-		{"over already", `{"issuer":"main","expires_at":"2020-01-01T00:00:00Z"}`, "expires_at: is past"},
+		{"a date", `{"issuer":"main","all":true,"issued_before":"2026-01-01"}`, `issued_before: want a time such as 2026-01-31T12:00:00Z, got "2026-01-01"`},
+		{"the time that stands for none", `{"issuer":"main","all":true,"issued_before":"0001-01-01T00:00:00Z"}`, `issued_before: want a time such as 2026-01-31T12:00:00Z, got "0001-01-01T00:00:00Z"`},
+		{"seconds", `{"issuer":"main","all":true,"expires_at":"1767225600"}`, `expires_at: want a time such as 2026-01-31T12:00:00Z, got "1767225600"`},
+		{"a year of five digits", `{"issuer":"main","all":true,"issued_before":"9999-12-31T23:59:59-01:00"}`, "issued_before: not in the years 0 to 9999"},
+		{"over already", `{"issuer":"main","all":true,"expires_at":"2020-01-01T00:00:00Z"}`, "expires_at: is past"},
 	} {
 		got := s.do("POST", "/v1/revocations", test.body)
 		if code, text := got.problem(); got.StatusCode != http.StatusBadRequest || code != "invalid_request" || text != test.want {
@@ -176,9 +214,14 @@ func TestBadRevocations(t *testing.T) {
 	if got := s.do("POST", "/v1/revocations", `{"session":"Z"}`); got.StatusCode != http.StatusNotFound {
 		t.Errorf("no such session: %s %s", got.Status, got.text)
 	}
-	large := s.do("POST", "/v1/revocations", `{"issuer":"main","reason":"`+strings.Repeat("x", 64<<10)+`"}`)
+	large := s.do("POST", "/v1/revocations", `{"issuer":"main","all":true,"reason":"`+strings.Repeat("x", 64<<10)+`"}`)
 	if code, text := large.problem(); large.StatusCode != http.StatusRequestEntityTooLarge || code != "invalid_request" || text != "the body has more than 65536 bytes" {
 		t.Errorf("64 KiB and more: %s %s", large.Status, large.text)
+	}
+	for id, visitor := range crew {
+		if len(visitor.ended) > 0 {
+			t.Errorf("session %s: ended %v", id, visitor.ended)
+		}
 	}
 	if left, _ := s.state.List("", 10); len(left) > 0 {
 		t.Errorf("in force: %v", left)

@@ -26,7 +26,7 @@ type Sessions interface {
 // Session is a device that is connected.
 type Session interface {
 	ID() string
-	Identity() *auth.Identity
+	Identity() *auth.Identity // which no renewal changes behind End
 	Remote() string     // the client's address
 	Opened() time.Time  // when it was authenticated
 	Expires() time.Time // when it ends unless renewed

@@ -46,7 +46,7 @@ func TestRevoke(t *testing.T) {
 		{"client", `{"issuer":"main","client_id":"client"}`, claim("client_id", "other"), later},
 		{"key, by its id", `{"issuer":"main","key_id":"` + first.ID + `"}`, bySecond, bySecond},
 		{"key, by its thumbprint", `{"issuer":"main","key_id":"` + thumbprint(t, first) + `"}`, bySecond, bySecond},
-		{"issuer", `{"issuer":"main"}`, later, later},
+		{"issuer", `{"issuer":"main","all":true}`, later, later},
 	} {
 		t.Run(test.target, func(t *testing.T) {
 			// The operator is not meant, but where all of the key's or

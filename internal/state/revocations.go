@@ -45,10 +45,10 @@ var (
 // The record is good also with an error that wraps ErrNotStored. Any other says
 // what is wrong with the revocation or the reason, and nothing has changed.
 func (d *Dir) Revoke(wanted Record, inForce func()) (Record, error) {
-	r := created(wanted, time.Now())
-	if err := r.check(); err != nil {
+	if err := wanted.Check(); err != nil {
 		return Record{}, err
 	}
+	r := created(wanted, time.Now())
 	if err := d.table.Add(r.Revocation); err != nil {
 		return Record{}, err
 	}
@@ -130,7 +130,10 @@ func created(r Record, now time.Time) *Record {
 // maxYear is the last one that RFC 3339 has.
 const maxYear = 9999
 
-// check says what is wrong with a record, by the names of the admin API.
+// Check says what is wrong with a record that is wanted, by the names of the
+// admin API; nil when Revoke will put it in force.
+func (r Record) Check() error { return created(r, time.Now()).check() }
+
 func (r *Record) check() error {
 	if err := r.Revocation.Check(); err != nil {
 		return err

@@ -40,13 +40,13 @@ type Session struct {
 	identity  atomic.Pointer[auth.Identity]
 	since     moment
 
-	out  outbox
+	out outbox
 
 	urgent atomic.Bool // orders.any, to be read without mu
 	mu     sync.Mutex
 	orders orders
 	poke   chan struct{} // wakes the serving goroutine where it sleeps; else nil
-	life   lifetime // the machine's, for everybody else
+	life   lifetime      // the machine's, for everybody else
 }
 
 // ID returns the session's id, as the client was told it.

@@ -27,9 +27,9 @@ type Sessions interface {
 type Session interface {
 	ID() string
 	Identity() *auth.Identity // which no renewal changes behind End
-	Remote() string     // the client's address
-	Opened() time.Time  // when it was authenticated
-	Expires() time.Time // when it ends unless renewed
+	Remote() string           // the client's address
+	Opened() time.Time        // when it was authenticated
+	Expires() time.Time       // when it ends unless renewed
 	End(code wire.Code, retryAfter time.Duration)
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // validateAdmin comes after the issuers, whose names it needs.
@@ -65,7 +66,7 @@ func (c *Config) validateAdminIssuers(warn func(key, text string)) error {
 	for n, name := range a.Issuers {
 		at := element("admin.issuers", n)
 		if !slices.ContainsFunc(c.Issuers, func(i Issuer) bool { return i.Name == name }) {
-			return c.refuse(at, "no issuer is named %.64q", name)
+			return c.refuse(at, "no issuer is named %.64q; there are: %s", name, strings.Join(c.issuerNames(), ", "))
 		}
 		if err := names.add(c, at, name); err != nil {
 			return err
@@ -93,4 +94,12 @@ func (c *Config) compareAdminScopes(warn func(key, text string)) {
 				child(element("issuers", n), "required_scopes"), i.Name))
 		}
 	}
+}
+
+func (c *Config) issuerNames() []string {
+	var names []string
+	for _, i := range c.Issuers {
+		names = append(names, i.Name)
+	}
+	return names
 }

@@ -131,7 +131,7 @@ func TestBadFiles(t *testing.T) {
 		{"admin cert alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    cert: a.pem\n", "4: admin.tls.cert: needs admin.tls.key beside it"},
 		{"admin key alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    key: a.pem\n", "4: admin.tls.key: needs admin.tls.cert beside it"},
 		{"admin client_ca alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    client_ca: a.pem\n", "4: admin.tls.client_ca: needs admin.tls.cert and admin.tls.key beside it"},
-		{"admin issuer that is none", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, main]}\n", `2: admin.issuers[1]: no issuer is named "main"`},
+		{"admin issuer that is none", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, main]}\n", `2: admin.issuers[1]: no issuer is named "main"; there are: a.example`},
 		{"admin issuer twice", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, a.example]}\n", `2: admin.issuers[1]: "a.example" is taken by admin.issuers[0]`},
 		{"admin for an empty audience", "issuers: [{ISSUER}]\nadmin: {audience: ['']}\n", "2: admin.audience[0]: is empty"},
 		{"admin without a scope", "issuers: [{ISSUER}]\nadmin: {scopes: []}\n", "2: admin.scopes: the list is empty: the devices' own tokens would do"},

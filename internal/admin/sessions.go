@@ -76,7 +76,7 @@ func fits(identity *auth.Identity, filters url.Values) bool {
 	is := func(name string, values ...string) bool {
 		return !filters.Has(name) || slices.Contains(values, filters.Get(name))
 	}
-	return is("issuer", identity.IssuerName) && is("subject", identity.Subject) && is("client_id", identity.ClientID) &&
+	return is("issuer", identity.IssuerName, identity.Issuer) && is("subject", identity.Subject) && is("client_id", identity.ClientID) &&
 		is("key_id", identity.KeyID, identity.Thumbprint) && is("token_id", identity.TokenID)
 }
 

@@ -347,3 +347,37 @@ func TestIssuerRemoved(t *testing.T) {
 	leaves.expectEnd()
 	stays.lives()
 }
+
+// TestIssuerRemovedAndKicked: who does not want to wait for the grace finds the
+// sessions by the name that their issuer had, and they do not come back.
+func TestIssuerRemovedAndKicked(t *testing.T) {
+	var second *authtest.Issuer
+	r := start(t, func(c *config.Config) {
+		withAdmin(c)
+		second = authtest.Serve(t, authtest.Named("second"))
+		extra := c.Issuers[0]
+		extra.Name, extra.Issuer = "second", second.URL
+		extra.JWKS.RemovalGrace = time.Hour
+		c.Issuers = append(c.Issuers, extra)
+	})
+	r.waitReady()
+	token := second.Token()
+	stays, leaves := r.loginWith(r.issuer.Token()), r.loginWith(token)
+	next := *r.cfg
+	next.Issuers = slices.Clone(next.Issuers[:1])
+	if err := r.Reload(&next); err != nil {
+		t.Fatal(err)
+	}
+	leaves.expectNotice(time.Hour)
+	_, list := r.admin("GET", "/v1/sessions?issuer=second", "")
+	if strings.Count(list, `"session":`) != 1 || !strings.Contains(list, `"session":"`+leaves.session+`"`) {
+		t.Errorf("listed %s", list)
+	}
+	if status, text := r.admin("DELETE", "/v1/sessions/"+leaves.session, ""); status != http.StatusNoContent {
+		t.Errorf("%d %s", status, text)
+	}
+	leaves.expect("BYE token_revoked ")
+	leaves.expectEnd()
+	r.refused(token)
+	stays.lives()
+}

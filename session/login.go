@@ -62,7 +62,7 @@ func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply
 	// short, and is not asked to be renewed a second time.
 	if identity.Digest != m.identity.Digest {
 		if identity.Thumbprint != m.identity.Thumbprint {
-			m.standing = auth.Stands // another key, which nobody said had left
+			m.standing = standing{} // another key, which nobody said had left
 		}
 		m.adopt(now, identity)
 	}

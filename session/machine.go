@@ -21,13 +21,12 @@ type machine struct {
 	life     lifetime
 	notice   time.Duration // how much of it is left when a renewal is asked for
 	noticed  bool
-	renewed  bool       // renewedAt is set
-	standing auth.State // of the identity, as last reviewed
+	renewed  bool // renewedAt is set
+	standing standing
 
 	deadline  time.Duration // of every stage but open
 	idleSince time.Duration
 	renewedAt time.Duration // the last re-AUTH that was checked
-	leavesAt  time.Duration // when a session whose key has departed ends
 	asked     time.Duration // when the AUTH that is being checked was complete
 
 	token      string    // that is being checked
@@ -239,7 +238,13 @@ func (m *machine) announce(retryAfter int64, r *Reply) {
 // gives it another reason to end.
 func (m *machine) stop(now moment, reason wire.Code) {
 	m.stage, m.token, m.reason = over, "", reason
-	m.deadline = now.mono + time.Duration(m.host.jitter(int64(byeSpread)))
+	m.deadline = now.mono + m.within(byeSpread)
+}
+
+// within picks a random time below d, so that what befalls many sessions at once
+// does not send them off at once.
+func (m *machine) within(d time.Duration) time.Duration {
+	return time.Duration(m.host.jitter(int64(d)))
 }
 
 // finish ends the connection for code, the first time it is called, or for the

@@ -243,12 +243,14 @@ func quick(c *config.Config) {
 	c.Issuers[0].JWKS.RemovalGrace = 3 * time.Second
 }
 
-// expectNotice wants to be asked for a new token, with whole seconds of a grace.
+// expectNotice wants to be asked for a new token within a quarter of a grace, with
+// the whole seconds that are left of it.
 func (d *device) expectNotice(grace time.Duration) {
 	d.t.Helper()
 	line := d.expect("NOTICE reauth expires_in=")
 	left, err := strconv.Atoi(wordOf(line, "expires_in="))
-	if most := int(grace / time.Second); err != nil || left > most || left < most-1 {
+	most, least := int(grace/time.Second), int(grace*3/4/time.Second)-1
+	if err != nil || left > most || left < least {
 		d.t.Errorf("%q, with a grace of %v", line, grace)
 	}
 }

@@ -208,11 +208,13 @@ func TestBadRevocations(t *testing.T) {
 		{"a year of five digits", `{"issuer":"main","all":true,"issued_before":"9999-12-31T23:59:59-01:00"}`, "issued_before: not in the years 0 to 9999"},
 		{"over already", `{"issuer":"main","all":true,"expires_at":"2020-01-01T00:00:00Z"}`, "expires_at: is past"},
 	} {
-		got := s.do("POST", "/v1/revocations", test.body)
-		if code, text := got.problem(); got.StatusCode != http.StatusBadRequest || code != "invalid_request" || text != test.want {
-			t.Errorf("%s: %s %s, want %s", test.name, got.Status, got.text, test.want)
-		}
-		s.expectRefused()
+		t.Run(test.name, func(t *testing.T) {
+			got := s.do("POST", "/v1/revocations", test.body)
+			if code, text := got.problem(); got.StatusCode != http.StatusBadRequest || code != "invalid_request" || text != test.want {
+				t.Errorf("%s %s, want %s", got.Status, got.text, test.want)
+			}
+			s.expectRefused()
+		})
 	}
 	if got := s.do("POST", "/v1/revocations", `{"session":"Z"}`); got.StatusCode != http.StatusNotFound {
 		t.Errorf("no such session: %s %s", got.Status, got.text)

@@ -152,6 +152,9 @@ func (v *Verifier) verify(ctx context.Context, raw string, proof Proof) (*Identi
 	}
 	if refusal != nil {
 		refusal.IssuerName, refusal.KeyID = iss.Name, t.kid
+		if t.verified {
+			refusal.Subject, refusal.ClientID, refusal.TokenID = iss.names(t)
+		}
 		return nil, refusal
 	}
 	return identity, nil
@@ -169,7 +172,9 @@ func (v *Verifier) issuerOf(t *token) (*issuer, *Error) {
 	}
 	iss := v.trust.Load().issuers[name]
 	if iss == nil {
-		return nil, refuse(Issuer, "iss", errNotConfigured)
+		refusal := refuse(Issuer, "iss", errNotConfigured)
+		refusal.Iss = name
+		return nil, refusal
 	}
 	return iss, nil
 }
@@ -203,6 +208,7 @@ func (v *Verifier) verifyFor(ctx context.Context, iss *issuer, t *token, proof P
 	if err := verifySignature(t.alg, t.signed, t.signature, key.public); err != nil {
 		return nil, refuse(Signature, "", err)
 	}
+	t.verified = true
 	identity, refusal := iss.identify(t, proof, v.now())
 	if refusal != nil {
 		return nil, refusal

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -184,7 +185,7 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 		m.lines[messageLine]++
 	}
 	if m.stage == opening {
-		m.firstLine(now, kind, token, r)
+		m.firstLine(now, kind, token, line, r)
 		return
 	}
 	switch kind {
@@ -195,7 +196,7 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 			r.buf = wire.AppendErr(r.buf, wire.BackendUnavailable, wire.ForMessage, 0)
 		}
 	case wire.MalformedAuth:
-		m.host.attempted(renewal, nil, errMalformed, 0)
+		m.host.attempted(renewal, nil, malformed(line), 0)
 		r.buf = wire.AppendErr(r.buf, wire.InvalidRequest, wire.ForAuth, 0)
 	case wire.Auth:
 		m.asked = now.mono
@@ -209,13 +210,13 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 	}
 }
 
-func (m *machine) firstLine(now moment, kind wire.Kind, token []byte, r *Reply) {
+func (m *machine) firstLine(now moment, kind wire.Kind, token, line []byte, r *Reply) {
 	switch kind {
 	case wire.Auth:
 		m.asked = now.mono
 		m.check(checking, token) // the deadline stays: it bounds the check too
 	case wire.MalformedAuth:
-		m.host.attempted(login, nil, errMalformed, 0)
+		m.host.attempted(login, nil, malformed(line), 0)
 		m.finish(wire.InvalidRequest, 0, r)
 	default:
 		m.finish(wire.InvalidRequest, 0, r)
@@ -224,8 +225,10 @@ func (m *machine) firstLine(now moment, kind wire.Kind, token []byte, r *Reply) 
 
 func (m *machine) check(s stage, token []byte) { m.stage, m.token = s, string(token) }
 
-// errMalformed is the refusal of an AUTH line that is not well-formed.
-var errMalformed = &auth.Error{Outcome: auth.Format}
+// malformed is the refusal of an AUTH line that is not well-formed.
+func malformed(line []byte) error {
+	return &auth.Error{Outcome: auth.Format, Err: errors.New(wire.AuthFault(line))}
+}
 
 // announce tells the client of a session that this gateway goes away.
 func (m *machine) announce(retryAfter int64, r *Reply) {

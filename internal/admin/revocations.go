@@ -287,22 +287,11 @@ func (a *API) takeBack(r *request) (answer, error) {
 
 func (a *API) describeRevocation(r state.Record) revocationItem {
 	return revocationItem{
-		ID: r.ID, Session: r.Session, Issuer: a.issuerName(r.Issuer),
+		ID: r.ID, Session: r.Session, Issuer: a.issuerNames().called(r.Issuer),
 		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key, All: r.All(),
 		IssuedBefore: orNull(r.IssuedBefore), Expires: orNull(r.Until),
 		Reason: r.Reason, Created: r.CreatedAt, CreatedBy: r.CreatedBy,
 	}
-}
-
-// issuerName is the configured name of an issuer, or what it calls itself when
-// it is configured no more.
-func (a *API) issuerName(iss string) string {
-	for name, configured := range a.Issuers() {
-		if configured == iss {
-			return name
-		}
-	}
-	return iss
 }
 
 func orNull(t time.Time) *time.Time {
@@ -314,7 +303,7 @@ func orNull(t time.Time) *time.Time {
 
 // target is what a revocation is about, for the record.
 func (a *API) target(r state.Record) []slog.Attr {
-	attrs := []slog.Attr{slog.String("id", r.ID), slog.String("issuer", a.issuerName(r.Issuer))}
+	attrs := []slog.Attr{slog.String("id", r.ID), slog.String("issuer", a.issuerNames().called(r.Issuer))}
 	for _, name := range []struct{ key, value string }{
 		{"session", r.Session}, {"subject", r.Subject}, {"client_id", r.ClientID}, {"token_id", r.TokenID}, {"key_id", r.Key},
 	} {

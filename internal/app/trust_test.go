@@ -345,6 +345,10 @@ func TestIssuerRemoved(t *testing.T) {
 	}
 	leaves.expectNotice(2 * time.Second)
 	leaves.lives()
+	record := `"msg":"issuer removed","issuer":"second","iss":"` + second.URL + `","sessions":1,"removal_grace":"2s"}`
+	if log := r.log.String(); strings.Count(log, "issuer removed") != 1 || !strings.Contains(log, record) {
+		t.Errorf("no %s in %s", record, log)
+	}
 	leaves.expect("BYE key_removed action=reauth ")
 	leaves.expectEnd()
 	stays.lives()

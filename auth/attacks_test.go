@@ -17,12 +17,13 @@ func TestAttacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	accepted, seen := map[string]bool{}, map[string]bool{}
+	good, seen := map[string]bool{}, map[string]bool{} // groups, and rows
 	for _, attack := range a.Rows {
 		if seen[attack.String()] {
 			t.Errorf("two rows are named %q", attack)
 		}
 		seen[attack.String()] = true
+		good[attack.Group] = good[attack.Group] || attack.Outcome == auth.OK
 		t.Run(attack.String(), func(t *testing.T) {
 			var proof auth.Proof
 			if attack.Client != nil {
@@ -30,7 +31,6 @@ func TestAttacks(t *testing.T) {
 			}
 			identity, err := v.Verify(t.Context(), attack.Token, proof)
 			if err == nil {
-				accepted[attack.Group] = true
 				if attack.Outcome != auth.OK || identity.IssuerName != attack.IssuerName {
 					t.Errorf("accepted, want %v %s; issuer %q, want %q", attack.Outcome, attack.Claim, identity.IssuerName, attack.IssuerName)
 				}
@@ -50,10 +50,9 @@ func TestAttacks(t *testing.T) {
 			checkSecrecy(t, err.Error(), attack.Token)
 		})
 	}
-	for _, attack := range a.Rows {
-		if !accepted[attack.Group] {
-			t.Errorf("%s: no token was accepted, not even a good one", attack.Group)
-			accepted[attack.Group] = true
+	for group, has := range good {
+		if !has {
+			t.Errorf("%s: there is no good token in it", group)
 		}
 	}
 	if n := a.Visits(); n > 0 {

@@ -9,6 +9,7 @@ package auth
 
 import (
 	"crypto/sha256"
+	"iter"
 	"time"
 )
 
@@ -98,8 +99,12 @@ func Outcomes() []Outcome {
 type Error struct {
 	Outcome    Outcome
 	IssuerName string // configured name; empty when the token's issuer is not configured
+	Iss        string // as the token has it, unverified; for Issuer alone
 	KeyID      string // as the token names it, unverified
 	Claim      string // the claim or header member at fault, where there is one
+	// Whom the token speaks for, as far as it says so. Empty unless its
+	// signature was verified.
+	Subject, ClientID, TokenID string
 	// RetryAfter is how long to wait before trying again, for
 	// KeysUnavailable and Overload.
 	RetryAfter time.Duration
@@ -116,6 +121,20 @@ func (e *Error) Error() string {
 		s += ": " + e.Err.Error()
 	}
 	return s
+}
+
+// Names yields whose token was refused, as far as that is known, by the names
+// that the log has for it. They are the token's, so the log escapes them.
+func (e *Error) Names() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, name := range [...][2]string{
+			{"iss", e.Iss}, {"subject", e.Subject}, {"client_id", e.ClientID}, {"token_id", e.TokenID},
+		} {
+			if name[1] != "" && !yield(name[0], name[1]) {
+				return
+			}
+		}
+	}
 }
 
 // Unwrap returns the cause.

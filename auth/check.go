@@ -45,6 +45,9 @@ func (c *check) verdict() (*Identity, *Error) {
 	}
 	if c.issuer != nil {
 		c.refusal.IssuerName = c.issuer.Name
+		if c.token.verified {
+			c.refusal.Subject, c.refusal.ClientID, c.refusal.TokenID = c.issuer.names(c.token)
+		}
 	}
 	return nil, c.refusal
 }
@@ -89,6 +92,7 @@ func (c *check) conclude(keys *KeySet) {
 		c.refusal = refuse(Signature, "", err)
 		return
 	}
+	t.verified = true
 	identity, refusal := c.issuer.identify(t, c.proof, c.v.now())
 	if refusal != nil {
 		c.refusal = refusal
@@ -116,7 +120,9 @@ func (v *Verifier) issuerOf(t *token) (*issuer, *Error) {
 	}
 	iss := v.trust.Load().issuers[name]
 	if iss == nil {
-		return nil, refuse(Issuer, "iss", errNotConfigured)
+		refusal := refuse(Issuer, "iss", errNotConfigured)
+		refusal.Iss = name
+		return nil, refusal
 	}
 	return iss, nil
 }

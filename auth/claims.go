@@ -157,6 +157,14 @@ func (iss *issuer) readNames(t *token, id *Identity) *Error {
 	return refusal
 }
 
+// names are those of a refused token, as far as they can be read.
+func (iss *issuer) names(t *token) (subject, clientID, tokenID string) {
+	subject, _, _ = t.name(iss.SubjectClaim)
+	clientID, _ = t.firstName(iss.ClientIDClaims)
+	tokenID, _ = t.firstName(iss.TokenIDClaims)
+	return subject, clientID, tokenID
+}
+
 func (t *token) firstName(claims []string) (string, *Error) {
 	for _, claim := range claims {
 		if value, found, refusal := t.name(claim); found || refusal != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// token is a compact JWS taken apart (RFC 7515 section 7.1). Nothing in it is
-// verified.
+// token is a compact JWS taken apart (RFC 7515 section 7.1). Nothing in it is to
+// be believed unless verified is set.
 type token struct {
 	alg, kid  string
 	typ       string
@@ -15,6 +15,7 @@ type token struct {
 	claims    object
 	signed    string // header and payload as they came, which the signature covers
 	signature []byte
+	verified  bool // the signature is the issuer's
 }
 
 var (

@@ -40,6 +40,9 @@ func (s *Session) attempted(kind attemptKind, identity *auth.Identity, err error
 	if errors.As(err, &refused) {
 		attrs = append(attrs, slog.String("issuer", refused.IssuerName), foreign("kid", refused.KeyID),
 			slog.String("claim", refused.Claim))
+		for key, value := range refused.Names() {
+			attrs = append(attrs, foreign(key, value))
+		}
 		err = refused.Err
 	}
 	if err != nil {

@@ -259,7 +259,7 @@ func (l *life) check(code wire.Code, latest time.Duration) {
 func TestExpiryOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := newServer(t, Config{Rules: Rules{IdleTimeout: 2 * time.Hour}})
-		byes, sessions := manySessions(t, srv, 1000)
+		byes, sessions := manySessions(t, srv, 1000, "BYE ")
 		checkSpread(t, byes, len(sessions), "BYE token_expired ", sessions[0].Expires(), byeSpread)
 	})
 }
@@ -269,7 +269,7 @@ func TestRevocationOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authenticator := new(trusted)
 		srv := newServer(t, Config{Authenticator: authenticator})
-		byes, sessions := manySessions(t, srv, 1000)
+		byes, sessions := manySessions(t, srv, 1000, "BYE ")
 		authenticator.set("k1 withdrawn")
 		if n := srv.Review(); n != len(sessions) {
 			t.Errorf("withdrew %d", n)

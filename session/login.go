@@ -30,7 +30,7 @@ func (m *machine) verdict(now moment, identity *auth.Identity, err error, r *Rep
 
 func (m *machine) login(now moment, identity *auth.Identity, err error, r *Reply) {
 	if err == nil && wallTime(identity.Expires) <= now.wall {
-		err = &auth.Error{Outcome: auth.Expired, IssuerName: identity.IssuerName}
+		err = refuse(auth.Expired, identity)
 	}
 	m.host.attempted(login, identity, err, now.mono-m.asked)
 	if err != nil {
@@ -48,9 +48,9 @@ func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply
 	if err == nil {
 		switch current := m.identity; {
 		case identity.Issuer != current.Issuer || identity.Subject != current.Subject:
-			err = &auth.Error{Outcome: auth.Mismatch, IssuerName: identity.IssuerName}
+			err = refuse(auth.Mismatch, identity)
 		case wallTime(identity.Expires) <= now.wall:
-			err = &auth.Error{Outcome: auth.Expired, IssuerName: identity.IssuerName}
+			err = refuse(auth.Expired, identity)
 		}
 	}
 	if err != nil {
@@ -62,7 +62,7 @@ func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply
 	// short, and is not asked to be renewed a second time.
 	if identity.Digest != m.identity.Digest {
 		if identity.Thumbprint != m.identity.Thumbprint {
-			m.standing = auth.Stands // another key, which nobody said had left
+			m.standing = standing{} // another key, which nobody said had left
 		}
 		m.adopt(now, identity)
 	}

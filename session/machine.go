@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -21,13 +22,12 @@ type machine struct {
 	life     lifetime
 	notice   time.Duration // how much of it is left when a renewal is asked for
 	noticed  bool
-	renewed  bool       // renewedAt is set
-	standing auth.State // of the identity, as last reviewed
+	renewed  bool // renewedAt is set
+	standing standing
 
 	deadline  time.Duration // of every stage but open
 	idleSince time.Duration
 	renewedAt time.Duration // the last re-AUTH that was checked
-	leavesAt  time.Duration // when a session whose key has departed ends
 	asked     time.Duration // when the AUTH that is being checked was complete
 
 	token      string    // that is being checked
@@ -185,7 +185,7 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 		m.lines[messageLine]++
 	}
 	if m.stage == opening {
-		m.firstLine(now, kind, token, r)
+		m.firstLine(now, kind, token, line, r)
 		return
 	}
 	switch kind {
@@ -196,7 +196,7 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 			r.buf = wire.AppendErr(r.buf, wire.BackendUnavailable, wire.ForMessage, 0)
 		}
 	case wire.MalformedAuth:
-		m.host.attempted(renewal, nil, errMalformed, 0)
+		m.host.attempted(renewal, nil, malformed(line), 0)
 		r.buf = wire.AppendErr(r.buf, wire.InvalidRequest, wire.ForAuth, 0)
 	case wire.Auth:
 		m.asked = now.mono
@@ -210,13 +210,13 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 	}
 }
 
-func (m *machine) firstLine(now moment, kind wire.Kind, token []byte, r *Reply) {
+func (m *machine) firstLine(now moment, kind wire.Kind, token, line []byte, r *Reply) {
 	switch kind {
 	case wire.Auth:
 		m.asked = now.mono
 		m.check(checking, token) // the deadline stays: it bounds the check too
 	case wire.MalformedAuth:
-		m.host.attempted(login, nil, errMalformed, 0)
+		m.host.attempted(login, nil, malformed(line), 0)
 		m.finish(wire.InvalidRequest, 0, r)
 	default:
 		m.finish(wire.InvalidRequest, 0, r)
@@ -225,8 +225,10 @@ func (m *machine) firstLine(now moment, kind wire.Kind, token []byte, r *Reply) 
 
 func (m *machine) check(s stage, token []byte) { m.stage, m.token = s, string(token) }
 
-// errMalformed is the refusal of an AUTH line that is not well-formed.
-var errMalformed = &auth.Error{Outcome: auth.Format}
+// malformed is the refusal of an AUTH line that is not well-formed.
+func malformed(line []byte) error {
+	return &auth.Error{Outcome: auth.Format, Err: errors.New(wire.AuthFault(line))}
+}
 
 // announce tells the client of a session that this gateway goes away.
 func (m *machine) announce(retryAfter int64, r *Reply) {
@@ -239,7 +241,13 @@ func (m *machine) announce(retryAfter int64, r *Reply) {
 // gives it another reason to end.
 func (m *machine) stop(now moment, reason wire.Code) {
 	m.stage, m.token, m.reason = over, "", reason
-	m.deadline = now.mono + time.Duration(m.host.jitter(int64(byeSpread)))
+	m.deadline = now.mono + m.within(byeSpread)
+}
+
+// within picks a random time below d, so that what befalls many sessions at once
+// does not send them off at once.
+func (m *machine) within(d time.Duration) time.Duration {
+	return time.Duration(m.host.jitter(int64(d)))
 }
 
 // finish ends the connection for code, the first time it is called, or for the

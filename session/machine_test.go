@@ -102,7 +102,7 @@ func (b *bench) verdict() {
 
 func (b *bench) review() {
 	if b.m.identity != nil {
-		b.m.review(b.now, b.trust.Standing(b.m.identity), &b.reply)
+		b.m.review(b.now, b.trust.Standing(b.m.identity))
 	}
 }
 

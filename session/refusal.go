@@ -8,6 +8,14 @@ import (
 	"github.com/linegate/linegate/wire"
 )
 
+// refuse is the refusal of a token that was verified.
+func refuse(o auth.Outcome, identity *auth.Identity) error {
+	return &auth.Error{
+		Outcome: o, IssuerName: identity.IssuerName, KeyID: identity.KeyID,
+		Subject: identity.Subject, ClientID: identity.ClientID, TokenID: identity.TokenID,
+	}
+}
+
 // outcome returns why an attempt to authenticate ended as it did. An error
 // that is no refusal is a fault of the gateway.
 func outcome(err error) auth.Outcome {

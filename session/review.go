@@ -69,5 +69,5 @@ func (s *Session) reviewHeld(now moment) {
 	if standing.State == auth.Withdrawn {
 		s.withdraw()
 	}
-	s.machine.review(now, standing, &s.reply)
+	s.machine.review(now, standing)
 }

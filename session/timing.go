@@ -28,13 +28,13 @@ func (m *machine) tick(now moment, r *Reply) {
 		}
 		if left := m.life.left(now); !m.noticed && left <= m.notice {
 			m.noticed = true
-			// 30 s that a timer made 29.999 are still 30.
-			r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(left+timerSlack))
+			m.askToRenew(left, r)
 		}
 		if m.stage != open { // who is being renewed is neither idle nor sent away
 			return
 		}
-		if m.standing == auth.Departed && now.mono >= m.leavesAt {
+		m.tellDeparture(now, r)
+		if m.standing.state == auth.Departed && now.mono >= m.standing.leavesAt {
 			m.finish(wire.KeyRemoved, 0, r)
 		}
 		if now.mono-m.idleSince >= m.rules.IdleTimeout {
@@ -59,8 +59,11 @@ func (m *machine) next(now moment) time.Duration {
 	if m.stage == renewing {
 		return min(next, m.deadline)
 	}
-	if m.standing == auth.Departed {
-		next = min(next, m.leavesAt)
+	if m.standing.untold {
+		next = min(next, m.standing.noticeAt)
+	}
+	if m.standing.state == auth.Departed {
+		next = min(next, m.standing.leavesAt)
 	}
 	return min(next, m.idleSince+m.rules.IdleTimeout)
 }
@@ -72,6 +75,12 @@ func (m *machine) expire(now moment) bool {
 		m.stop(now, wire.TokenExpired)
 	}
 	return m.stage == over
+}
+
+// askToRenew tells the client what is left. 30 s that a timer made 29.999 are
+// still 30.
+func (m *machine) askToRenew(left time.Duration, r *Reply) {
+	r.buf = wire.AppendNoticeReauth(r.buf, wholeSeconds(left+timerSlack))
 }
 
 // paused tells that the gateway did not read for d, in which idle time stands

@@ -42,6 +42,20 @@ func Request(line []byte) (kind Kind, token []byte) {
 	return Message, nil
 }
 
+// AuthFault says what is wrong with a MalformedAuth line, in words of its own.
+func AuthFault(line []byte) string {
+	token, _ := bytes.CutPrefix(line, []byte(AuthPrefix))
+	switch {
+	case len(Trim(line)) == len("AUTH"):
+		return "AUTH without a token"
+	case len(token) == len(line) || isSpace(token[0]):
+		return "want one space between AUTH and the token"
+	case bytes.ContainsAny(token, Space):
+		return "white space in or behind the token"
+	}
+	return "a byte in the token that no compact JWS has"
+}
+
 // Trim removes white space at both ends of text.
 func Trim(text []byte) []byte {
 	for len(text) > 0 && isSpace(text[0]) {

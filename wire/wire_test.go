@@ -47,6 +47,30 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestAuthFault: what is wrong is said, and nothing of the line.
+func TestAuthFault(t *testing.T) {
+	for line, want := range map[string]string{
+		"AUTH":           "AUTH without a token",
+		"AUTH ":          "AUTH without a token",
+		"AUTH \t":        "AUTH without a token",
+		"AUTH  a.b.c":    "want one space between AUTH and the token",
+		"AUTH\ta.b.c":    "want one space between AUTH and the token",
+		"AUTH foo bar":   "white space in or behind the token",
+		"AUTH a.b.c ":    "white space in or behind the token",
+		"AUTH a.b.c\r":   "white space in or behind the token",
+		"AUTH a.b.c=":    "a byte in the token that no compact JWS has",
+		"AUTH \"a.b.c\"": "a byte in the token that no compact JWS has",
+		"AUTH \x00":      "a byte in the token that no compact JWS has",
+	} {
+		if kind, _ := Request([]byte(line)); kind != MalformedAuth {
+			t.Errorf("%q is of kind %d", line, kind)
+		}
+		if got := AuthFault([]byte(line)); got != want {
+			t.Errorf("%q: %s, want %s", line, got, want)
+		}
+	}
+}
+
 // TestCodes: every code has a word of its own, an action, and a place.
 func TestCodes(t *testing.T) {
 	words := map[string]bool{}

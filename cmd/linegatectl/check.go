@@ -97,6 +97,9 @@ func (c *check) run(ctx context.Context, w io.Writer, token string) error {
 	}
 	identity, err := verifier.Verify(ctx, token, c.proof)
 	if err != nil {
+		if refusal, ok := errors.AsType[*auth.Error](err); ok && refusal.Outcome == auth.Issuer {
+			fmt.Fprintln(w, "\n"+c.configured())
+		}
 		if late := keys[issuerOf(err)]; late != nil {
 			fmt.Fprintln(w, "\n"+terms(late.issuer))
 			if late.err != nil {
@@ -110,6 +113,15 @@ func (c *check) run(ctx context.Context, w io.Writer, token string) error {
 	_, err = fmt.Fprintf(w, "accepted: a session as %s with scopes %s, for at most %v\n",
 		brief(identity.Subject, true), brief(strings.Join(identity.Scopes, " "), true), carries)
 	return err
+}
+
+// configured says which issuers there are, for a token that is of none of them.
+func (c *check) configured() string {
+	text := "configured issuers, one of which iss must be to the byte:"
+	for _, i := range c.issuers {
+		text += "\n  " + i.Name + "  " + i.Issuer
+	}
+	return text
 }
 
 func refused(err error) error {

@@ -159,6 +159,10 @@ issuers:
 	if want := "\nchecked by issuer main: aud linegate; typ at+jwt; alg ES256 or RS256 or EdDSA; scopes line:connect\n"; !strings.Contains(got.stdout, want) {
 		t.Errorf("no line %q in\n%s", want, got.stdout)
 	}
+	got = run(t, stranger.Token()+"\n", "token", "inspect", "--config", file)
+	if want := "\nconfigured issuers, one of which iss must be to the byte:\n  main  " + iss.URL + "\n"; !strings.Contains(got.stdout, want) {
+		t.Errorf("no lines %q in\n%s", want, got.stdout)
+	}
 	iss.Fail(authtest.Status)
 	got = run(t, iss.Token()+"\n", "token", "inspect", "--config", file)
 	if got.status != 1 || !regexp.MustCompile(`(?m)^linegatectl: refused: keys_unavailable: .*503`).MatchString(got.stderr) {

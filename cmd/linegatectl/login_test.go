@@ -256,13 +256,15 @@ func TestLoginNeeds(t *testing.T) {
 			"issuer ISSUER does not take PKCE with S256, without which a code could be stolen",
 		},
 	} {
-		issuer := observedIssuer(t, devissuer.Config{})
-		fill := strings.NewReplacer("ISSUER", issuer.url).Replace
-		issuer.fail("/.well-known/oauth-authorization-server", answerWith(200, fill(`{"issuer":"ISSUER","token_endpoint":"ISSUER/token"`+test.metadata+`}`)))
-		got := run(t, "", append([]string{"login", "--issuer", issuer.url}, test.args...)...)
-		if got.status != exitFailure || got.stderr != "linegatectl: "+fill(test.stderr)+"\n" {
-			t.Errorf("%s: %+v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			issuer := observedIssuer(t, devissuer.Config{})
+			fill := strings.NewReplacer("ISSUER", issuer.url).Replace
+			issuer.fail("/.well-known/oauth-authorization-server", answerWith(200, fill(`{"issuer":"ISSUER","token_endpoint":"ISSUER/token"`+test.metadata+`}`)))
+			got := run(t, "", append([]string{"login", "--issuer", issuer.url}, test.args...)...)
+			if got.status != exitFailure || got.stderr != "linegatectl: "+fill(test.stderr)+"\n" {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }
 

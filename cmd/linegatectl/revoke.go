@@ -31,15 +31,16 @@ func newRevoke(c *console) *cobra.Command {
 sessions that live on them:
 
   --session ID                    the token that this session has now
-  --token-file FILE --issuer NAME the token in a file; only its id is sent
+  --token-file FILE               the token in a file; only its iss, id and exp are sent
   --token-id ID --issuer NAME     the token of this id
   --subject S --issuer NAME       those issued to a subject until now
   --client-id ID --issuer NAME    those issued to a client until now
   --key-id ID --issuer NAME       those signed by a key (kid or RFC 7638 thumbprint)
   --all-of-issuer --issuer NAME   all that the issuer has issued until now
 
-NAME is the issuer's in the gateway's configuration. --token-file can do without
-it where --config names that file: it has the issuers' names.
+NAME is the issuer's in the gateway's configuration, or its URL. The id of
+--token-file is looked for in jti and uti, or with --config where that file has
+it (token_id_claims).
 
 The gateway remembers the token of --session or --token-file until it expires,
 and anything else for ever, unless --for or --forget-at says when the last of the
@@ -48,7 +49,7 @@ tokens has expired. What is forgotten sooner is accepted again.
 ` + adminHelp,
 		Example: `  linegatectl revoke --session 3OLOLF72VPAHNWTD7UCWVM3DI6 --reason 'device stolen'
   linegatectl revoke --subject alice --issuer main --for 24h
-  linegatectl revoke --token-file leaked.jwt --issuer main
+  linegatectl revoke --token-file leaked.jwt
   linegatectl revoke list
   linegatectl revoke undo ID`,
 		Args: cobra.NoArgs,
@@ -150,7 +151,7 @@ func timeOf(flag, text string) (time.Time, error) {
 func (f *revokeFlags) run(ctx context.Context, c *console, api *adminClient, wanted revocation) error {
 	var answer json.RawMessage
 	err := api.call(ctx, http.MethodPost, "/v1/revocations", wanted, &answer)
-	if answeredWith(err, http.StatusBadRequest) && f.target.tokenFile != "" {
+	if answeredWith(err, http.StatusBadRequest) && f.target.tokenFile != "" && !wanted.ExpiresAt.After(time.Now()) {
 		return fmt.Errorf("%w (the token's exp is %s)", err, wanted.ExpiresAt.Format(time.RFC3339))
 	}
 	if err != nil {
@@ -159,14 +160,38 @@ func (f *revokeFlags) run(ctx context.Context, c *console, api *adminClient, wan
 	if f.output == outputJSON {
 		return writeLines(c.stdout, []json.RawMessage{answer})
 	}
-	var made struct {
-		recorded
-		SessionsEnded int `json:"sessions_ended"`
-	}
+	var made made
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return fmt.Errorf("revoked, but the admin API's answer is not what this version knows: %w", err)
 	}
-	_, err = fmt.Fprintf(c.stdout, "Revoked: %s\nSessions ended: %d\nForgotten: %s\nTo take it back: linegatectl revoke undo %s\n",
-		made.target(), made.SessionsEnded, made.forgotten(), cell(made.ID))
+	_, err = fmt.Fprint(c.stdout, made.text())
 	return err
+}
+
+// made is a revocation as it is answered when it was made.
+type made struct {
+	recorded
+	SessionsEnded int  `json:"sessions_ended"`
+	OwnToken      bool `json:"own_token_revoked"` // the operator's is among those
+}
+
+// text tells a person what has happened, and what to do if that was a mistake.
+func (m made) text() string {
+	none := ""
+	if m.SessionsEnded == 0 {
+		none = " (none has a token that this means now)"
+	}
+	text := fmt.Sprintf("Revoked: %s\nSessions ended: %d%s\nForgotten: %s\nTo take it back: linegatectl revoke undo %s\n",
+		m.target(), m.SessionsEnded, none, m.forgotten(), cell(m.ID))
+	if !m.OwnToken {
+		return text
+	}
+	other := "another token"
+	switch {
+	case m.KeyID != "":
+		other = "a token by another key: by another issuer of admin.issuers, or by this one when it signs with another key"
+	case !m.IssuedBefore.IsZero():
+		other = "a token issued at " + m.IssuedBefore.UTC().Format(time.RFC3339) + " or later, or by another issuer of admin.issuers"
+	}
+	return text + "Your own token is refused from now on, too: undo takes " + other + "\n"
 }

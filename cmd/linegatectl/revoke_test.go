@@ -31,19 +31,19 @@ issuers:
 		t.Fatal(err)
 	}
 	ofToken := func(id string) string {
-		return fmt.Sprintf(`{"issuer":"main","token_id":%q,"expires_at":%q}`, id, expires.Format(time.RFC3339))
+		return fmt.Sprintf(`{"issuer":%q,"token_id":%q,"expires_at":%q}`, iss.URL, id, expires.Format(time.RFC3339))
 	}
 	for args, want := range map[string]string{
-		"--session A":                                                      `{"session":"A"}`,
-		"--token-id t --issuer main":                                       `{"issuer":"main","token_id":"t"}`,
-		"--subject s --issuer main":                                        `{"issuer":"main","subject":"s"}`,
-		"--client-id c --issuer main":                                      `{"issuer":"main","client_id":"c"}`,
-		"--key-id k --issuer main --yes":                                   `{"issuer":"main","key_id":"k"}`,
-		"--all-of-issuer --issuer main --yes":                              `{"issuer":"main","all":true}`,
-		"--session A --reason 1<2":                                         `{"session":"A","reason":"1\u003c2"}`,
-		"--token-file LEAKED --issuer main":                                ofToken("t-1"),
-		"--token-file OTHER --config CONFIG":                               ofToken("u-1"),
-		"--token-file - --issuer main":                                     ofToken("t-1"),
+		"--session A":                         `{"session":"A"}`,
+		"--token-id t --issuer main":          `{"issuer":"main","token_id":"t"}`,
+		"--subject s --issuer main":           `{"issuer":"main","subject":"s"}`,
+		"--client-id c --issuer main":         `{"issuer":"main","client_id":"c"}`,
+		"--key-id k --issuer main --yes":      `{"issuer":"main","key_id":"k"}`,
+		"--all-of-issuer --issuer main --yes": `{"issuer":"main","all":true}`,
+		"--session A --reason 1<2":            `{"session":"A","reason":"1\u003c2"}`,
+		"--token-file LEAKED":                 ofToken("t-1"),
+		"--token-file OTHER --config CONFIG":  ofToken("u-1"),
+		"--token-file -":                      ofToken("t-1"),
 		"--subject s --issuer m --issued-before 2026-01-31T12:00:00+01:00": `{"issuer":"m","subject":"s","issued_before":"2026-01-31T12:00:00+01:00"}`,
 		"--subject s --issuer m --forget-at 2036-01-31T12:00:00Z":          `{"issuer":"m","subject":"s","expires_at":"2036-01-31T12:00:00Z"}`,
 	} {
@@ -71,6 +71,7 @@ issuers:
 		"a file":  {"missing.jwt", nil, "--token-file: open missing.jwt: no such file or directory"},
 		"a token": {write(t, "opaque", "abcdefghijklmnopqrstuvwxyz\n"), nil, "--token-file: the token has no dots: it is opaque, no JWT"},
 		"jti":     {tokenFile(t, iss, authtest.Claim("jti", nil)), nil, "--token-file: the token has no id (jti, uti): revoke its --session or --subject"},
+		"iss":     {tokenFile(t, iss, authtest.Claim("iss", nil)), nil, "--token-file: the token does not name its issuer (iss): no gateway takes it"},
 		"exp":     {tokenFile(t, iss, authtest.Claim("exp", nil)), nil, "--token-file: the token does not say when it expires (exp): no gateway takes it"},
 		"its issuer in --config": {
 			tokenFile(t, iss),
@@ -79,11 +80,7 @@ issuers:
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := test.args
-			if args == nil {
-				args = []string{"--issuer", "main"}
-			}
-			got := run(t, "", append([]string{"revoke", "--token-file", test.file}, args...)...)
+			got := run(t, "", append([]string{"revoke", "--token-file", test.file}, test.args...)...)
 			if got.status != exitFailure || got.stderr != "linegatectl: "+test.want+"\n" {
 				t.Errorf("%+v\nwant %s", got, test.want)
 			}
@@ -123,7 +120,7 @@ func TestRevoke(t *testing.T) {
 		all    bool   // the bystander too
 	}{
 		{args: []string{"--session", "SESSION"}, what: "issuer=main session=SESSION"},
-		{args: []string{"--issuer", "main", "--token-file", leaked}, what: "issuer=main token_id=t-1"},
+		{args: []string{"--token-file", leaked}, what: "issuer=main token_id=t-1"},
 		{args: []string{"--issuer", "main", "--token-id", "t-1"}, what: "issuer=main token_id=t-1", always: true},
 		{args: []string{"--issuer", "main", "--subject", "mal\nlory"}, what: `issuer=main subject="mal\nlory" issued_before=TIME`, always: true},
 		{args: []string{"--issuer", "main", "--client-id", "meter", "--for", "24h"}, what: "issuer=main client_id=meter issued_before=TIME"},
@@ -219,6 +216,31 @@ func TestRevokeList(t *testing.T) {
 	}
 }
 
+// What is not there is said so, and what keeps the operator out, with the way back.
+func TestRevokeHints(t *testing.T) {
+	const own = "Your own token is refused from now on, too: undo takes "
+	for _, test := range []struct {
+		args, hint string
+	}{
+		{"--subject nobody --issuer main", ""},
+		{"--token-id nobody --issuer main", ""},
+		{"--subject olga --issuer main", ""},
+		{"--subject olga --issuer ops", own + "a token issued at TIME or later, or by another issuer of admin.issuers\n"},
+		{"--key-id ops-1 --yes --issuer ops", own + "a token by another key: by another issuer of admin.issuers, or by this one when it signs with another key\n"},
+		{"--token-id t-9 --issuer ops", own + "another token\n"},
+	} {
+		o := operate(t, nil)
+		o.admin[3] = o.operator(authtest.Claim("jti", "t-9"))
+		got := o.run(append([]string{"revoke"}, strings.Fields(test.args)...)...)
+		_, rest, _ := strings.Cut(timeless(got.stdout), "\n")
+		rest, hint, _ := strings.Cut(rest, "revoke undo ")
+		_, hint, _ = strings.Cut(hint, "\n")
+		if got.status != exitOK || !strings.HasPrefix(rest, "Sessions ended: 0 (none has a token that this means now)\n") || hint != test.hint {
+			t.Errorf("%s: %+v\nwant %s", test.args, got, test.hint)
+		}
+	}
+}
+
 // What the gateway has to say against a revocation.
 func TestRevokeFails(t *testing.T) {
 	o := operate(t, nil)
@@ -228,13 +250,17 @@ func TestRevokeFails(t *testing.T) {
 		want string
 	}{
 		{[]string{"--session", "NOBODY"}, "linegatectl: the admin API answered HTTP 404 not_found: session: there is no such session\n"},
-		{[]string{"--subject", "a", "--issuer", "nobody"}, refused + "issuer: none is named \"nobody\"\n"},
+		{[]string{"--subject", "a", "--issuer", "nobody"}, refused + "issuer: none is named \"nobody\", nor is that the iss of one; there are: main, ops\n"},
 		{[]string{"--subject", strings.Repeat("a", 257), "--issuer", "main"}, refused + "subject: "},
 		{[]string{"--subject", "a", "--issuer", "main", "--reason", strings.Repeat("a", 257)}, refused + "reason: "},
 		{[]string{"--subject", "a", "--issuer", "main", "--forget-at", "2020-01-31T12:00:00Z"}, refused + "expires_at: is past\n"},
 		{
-			[]string{"--token-file", tokenFile(t, o.issuer, authtest.Claim("exp", 1700000000)), "--issuer", "main"},
+			[]string{"--token-file", tokenFile(t, o.issuer, authtest.Claim("exp", 1700000000))},
 			refused + "expires_at: is past (the token's exp is 2023-11-14T22:13:20Z)\n",
+		},
+		{
+			[]string{"--token-file", tokenFile(t, o.issuer, authtest.Claim("iss", "https://other.test"))},
+			refused + "issuer: none is named \"https://other.test\", nor is that the iss of one; there are: main, ops\n",
 		},
 	} {
 		if got := o.run(append([]string{"revoke"}, test.args...)...); got.status != exitFailure || !strings.HasPrefix(got.stderr, test.want) || got.stdout != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,8 +11,8 @@ import (
 	"github.com/linegate/linegate/internal/config"
 )
 
-// targetFlags say what is revoked: exactly one of them, with the issuer's name
-// where it takes that to know whose.
+// targetFlags say what is revoked: exactly one of them, with the issuer where it
+// takes that to know whose.
 type targetFlags struct {
 	session, tokenFile, tokenID, subject, clientID, keyID string
 	allOfIssuer                                           bool
@@ -27,8 +28,8 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.clientID, "client-id", "", "the tokens issued to the client of this `ID`")
 	flags.StringVar(&f.keyID, "key-id", "", "the tokens signed by the key of this `ID`: its kid or RFC 7638 thumbprint; wants --yes")
 	flags.BoolVar(&f.allOfIssuer, "all-of-issuer", false, "all tokens of the issuer; wants --yes")
-	flags.StringVar(&f.issuer, "issuer", "", "the issuer's configured `name`")
-	flags.StringVar(&f.config, "config", "", "the gateway's configuration `file`, which tells the name of the issuer of --token-file")
+	flags.StringVar(&f.issuer, "issuer", "", "the issuer's configured `name`, or its URL")
+	flags.StringVar(&f.config, "config", "", "the gateway's configuration `file`, where the id of --token-file has a name of its own (token_id_claims)")
 }
 
 const targetNames = "--session, --token-file, --token-id, --subject, --client-id, --key-id or --all-of-issuer"
@@ -51,14 +52,10 @@ func (f *targetFlags) kind(cmd *cobra.Command) (string, error) {
 	switch {
 	case kind == "":
 		return "", errors.New("nothing to revoke: want one of " + targetNames)
-	case kind == "session" && issuer:
-		return "", errors.New("--issuer: not with --session, which tells it")
+	case (kind == "session" || kind == "token-file") && issuer:
+		return "", fmt.Errorf("--issuer: not with --%s, which tells it", kind)
 	case config && kind != "token-file":
 		return "", errors.New("--config: only with --token-file")
-	case config && issuer:
-		return "", errors.New("--config: not beside --issuer")
-	case kind == "token-file" && f.issuer == "" && f.config == "":
-		return "", errors.New("--issuer: its configured name is needed with --token-file, or --config to look it up")
 	case kind != "session" && kind != "token-file" && f.issuer == "":
 		return "", fmt.Errorf("--issuer: its configured name is needed with --%s", kind)
 	}
@@ -79,7 +76,7 @@ func (f *targetFlags) revocation(cmd *cobra.Command, c *console, kind string) (r
 	}, nil
 }
 
-// ofTokenFile reads a token's id and expiry. Nothing is checked: what is made up
+// ofTokenFile reads a token's issuer, id and expiry. Nothing is checked: what is made up
 // in it revokes another token at worst, which whoever made it up could name as
 // well.
 func (f *targetFlags) ofTokenFile(cmd *cobra.Command, c *console) (revocation, error) {
@@ -99,27 +96,30 @@ func (f *targetFlags) ofTokenFile(cmd *cobra.Command, c *console) (revocation, e
 	if expires.IsZero() {
 		return revocation{}, failed(errors.New("--token-file: the token does not say when it expires (exp): no gateway takes it"))
 	}
-	for _, issuer := range issuers {
-		if f.issuer == "" && claims["iss"] != issuer.Issuer {
-			continue
-		}
-		for _, name := range issuer.TokenIDClaims {
-			if id, _ := claims[name].(string); id != "" {
-				return revocation{Issuer: issuer.Name, TokenID: id, ExpiresAt: expires}, nil
-			}
-		}
-		return revocation{}, failed(fmt.Errorf("--token-file: the token has no id (%s): revoke its --session or --subject", strings.Join(issuer.TokenIDClaims, ", ")))
+	iss, _ := claims["iss"].(string)
+	if iss == "" {
+		return revocation{}, failed(errors.New("--token-file: the token does not name its issuer (iss): no gateway takes it"))
 	}
-	return revocation{}, failed(fmt.Errorf("--token-file: %s has no issuer %s, which the token names (iss)", f.config, brief(claims["iss"], true)))
+	names := config.NewIssuer().TokenIDClaims
+	if f.config != "" {
+		n := slices.IndexFunc(issuers, func(i config.Issuer) bool { return i.Issuer == iss })
+		if n < 0 {
+			return revocation{}, failed(fmt.Errorf("--token-file: %s has no issuer %s, which the token names (iss)", f.config, brief(iss, true)))
+		}
+		names = issuers[n].TokenIDClaims
+	}
+	for _, name := range names {
+		if id, _ := claims[name].(string); id != "" {
+			return revocation{Issuer: iss, TokenID: id, ExpiresAt: expires}, nil
+		}
+	}
+	return revocation{}, failed(fmt.Errorf("--token-file: the token has no id (%s): revoke its --session or --subject", strings.Join(names, ", ")))
 }
 
-// issuers returns the configured ones, or the one that --issuer names, which has
-// the claims that are the default then.
+// issuers returns those that --config has.
 func (f *targetFlags) issuers() ([]config.Issuer, error) {
 	if f.config == "" {
-		named := config.NewIssuer()
-		named.Name = f.issuer
-		return []config.Issuer{named}, nil
+		return nil, nil
 	}
 	loaded, _, err := config.Load(config.Options{Path: f.config, SkipFiles: true})
 	if err != nil {

@@ -137,6 +137,9 @@ func (a *API) refused(r *http.Request, err error) {
 		slog.String("outcome", refused.Outcome.String()), slog.String("remote", r.RemoteAddr),
 		slog.String("issuer", refused.IssuerName), foreign("kid", refused.KeyID), slog.String("claim", refused.Claim),
 	}
+	for key, value := range refused.Names() {
+		attrs = append(attrs, foreign(key, value))
+	}
 	if refused.Err != nil {
 		attrs = append(attrs, slog.Any("error", refused.Err))
 	}

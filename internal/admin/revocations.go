@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -42,13 +45,14 @@ type revocationItem struct {
 	Created      time.Time   `json:"created_at"`
 	CreatedBy    state.Actor `json:"created_by"`
 	Ended        *int        `json:"sessions_ended,omitempty"` // when it was made
+	OwnToken     bool        `json:"own_token_revoked,omitempty"`
 }
 
 // revoke puts a revocation in force.
 func (a *API) revoke(r *request) (answer, error) {
 	wanted, session, err := a.wantedRevocation(r)
 	if err != nil {
-		return answer{}, err
+		return a.revokedNothing(r, wanted, err)
 	}
 	ended := 0
 	if session != nil {
@@ -57,7 +61,7 @@ func (a *API) revoke(r *request) (answer, error) {
 	}
 	record, err := a.Revocations.Revoke(wanted, func() { ended += a.Sessions.Review() })
 	if err != nil && !errors.Is(err, state.ErrNotStored) {
-		return answer{}, err
+		return a.revokedNothing(r, wanted, err)
 	}
 	act := act{name: "revoke", result: "done", target: a.target(record), more: []slog.Attr{
 		slog.String("reason", record.Reason), slog.Int("sessions_ended", ended),
@@ -71,8 +75,26 @@ func (a *API) revoke(r *request) (answer, error) {
 		return answer{}, serverError("revocation " + record.ID + " is in force, but could not be stored yet: a restart would forget it")
 	}
 	item := a.describeRevocation(record)
-	item.Ended = &ended
+	item.Ended, item.OwnToken = &ended, means(record.Revocation, r.operator)
 	return answer{status: http.StatusCreated, location: "/v1/revocations/" + record.ID, body: item}, nil
+}
+
+// revokedNothing leaves a record of a request that is refused. Of what the request
+// says that has only the session that is not there: elsewhere a token may stand in
+// the wrong place.
+func (a *API) revokedNothing(r *request, wanted state.Record, err error) (answer, error) {
+	act := act{name: "revoke", result: "refused"}
+	if told, ok := errors.AsType[*problem](err); ok && told.status == http.StatusNotFound {
+		act.result, act.target = "not found", []slog.Attr{given("session", wanted.Session)}
+	}
+	a.audit(r, act)
+	return answer{}, err
+}
+
+// means reports whether the revocation is one of the identity's token.
+func means(r auth.Revocation, id *auth.Identity) bool {
+	var alone auth.Revocations
+	return alone.Add(r) == nil && alone.Revoked(id, time.Now())
 }
 
 var revocationMembers = []string{
@@ -168,9 +190,9 @@ func (a *API) tokenOf(session string) (Session, auth.Revocation, error) {
 
 // tokensOf means those of an issuer that the members name.
 func (a *API) tokensOf(members map[string]string) (auth.Revocation, error) {
-	iss, found := a.Issuers()[members["issuer"]]
-	if !found {
-		return auth.Revocation{}, invalidRequest(fmt.Sprintf("issuer: none is named %.64q", members["issuer"]))
+	iss, err := a.issuer(members["issuer"])
+	if err != nil {
+		return auth.Revocation{}, err
 	}
 	r := auth.Revocation{
 		Issuer: iss, Subject: members["subject"], ClientID: members["client_id"],
@@ -181,7 +203,6 @@ func (a *API) tokensOf(members map[string]string) (auth.Revocation, error) {
 	}
 	r.IssuedBefore = time.Now()
 	if text, ok := members["issued_before"]; ok {
-		var err error
 		if r.IssuedBefore, err = parseTime("issued_before", text); err != nil {
 			return r, err
 		}
@@ -191,6 +212,22 @@ func (a *API) tokensOf(members map[string]string) (auth.Revocation, error) {
 		r.IssuedBefore = whole.Add(time.Second)
 	}
 	return r, nil
+}
+
+// issuer returns the identifier of a configured issuer, which is given by that, as
+// tokens have it in iss, or by its name.
+func (a *API) issuer(given string) (iss string, err error) {
+	issuers := a.Issuers()
+	for _, iss := range issuers {
+		if iss == given {
+			return iss, nil
+		}
+	}
+	if iss, found := issuers[given]; found {
+		return iss, nil
+	}
+	names := strings.Join(slices.Sorted(maps.Keys(issuers)), ", ")
+	return "", invalidRequest(fmt.Sprintf("issuer: none is named %.64q, nor is that the iss of one; there are: %s", given, names))
 }
 
 func parseTime(name, text string) (time.Time, error) {
@@ -250,22 +287,11 @@ func (a *API) takeBack(r *request) (answer, error) {
 
 func (a *API) describeRevocation(r state.Record) revocationItem {
 	return revocationItem{
-		ID: r.ID, Session: r.Session, Issuer: a.issuerName(r.Issuer),
+		ID: r.ID, Session: r.Session, Issuer: a.issuerNames().called(r.Issuer),
 		Subject: r.Subject, ClientID: r.ClientID, TokenID: r.TokenID, KeyID: r.Key, All: r.All(),
 		IssuedBefore: orNull(r.IssuedBefore), Expires: orNull(r.Until),
 		Reason: r.Reason, Created: r.CreatedAt, CreatedBy: r.CreatedBy,
 	}
-}
-
-// issuerName is the configured name of an issuer, or what it calls itself when
-// it is configured no more.
-func (a *API) issuerName(iss string) string {
-	for name, configured := range a.Issuers() {
-		if configured == iss {
-			return name
-		}
-	}
-	return iss
 }
 
 func orNull(t time.Time) *time.Time {
@@ -277,7 +303,7 @@ func orNull(t time.Time) *time.Time {
 
 // target is what a revocation is about, for the record.
 func (a *API) target(r state.Record) []slog.Attr {
-	attrs := []slog.Attr{slog.String("id", r.ID), slog.String("issuer", a.issuerName(r.Issuer))}
+	attrs := []slog.Attr{slog.String("id", r.ID), slog.String("issuer", a.issuerNames().called(r.Issuer))}
 	for _, name := range []struct{ key, value string }{
 		{"session", r.Session}, {"subject", r.Subject}, {"client_id", r.ClientID}, {"token_id", r.TokenID}, {"key_id", r.Key},
 	} {

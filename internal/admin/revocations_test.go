@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/auth/authtest"
 )
 
 // crew are the sessions that the targets below choose among. Their tokens are
@@ -40,6 +41,7 @@ func TestRevoke(t *testing.T) {
 		{"a session", `{"session":"A"}`, "A", `"session":"A","issuer":"main"`, `"session":"A"`},
 		{"a token", `{"issuer":"main","token_id":"t1"}`, "A", `"issuer":"main","token_id":"t1"`, `"issuer":"main","token_id":"t1"`},
 		{"a subject", `{"issuer":"main","subject":"a"}`, "A", `"issuer":"main","subject":"a"`, `"issuer":"main","subject":"a"`},
+		{"a token by its iss", `{"issuer":"https://main.test","token_id":"t1"}`, "A", `"issuer":"main","token_id":"t1"`, `"issuer":"main","token_id":"t1"`},
 		{"a client", `{"issuer":"main","client_id":"x"}`, "A B", `"issuer":"main","client_id":"x"`, `"issuer":"main","client_id":"x"`},
 		{"a key by its id", `{"issuer":"main","key_id":"l"}`, "B", `"issuer":"main","key_id":"l"`, `"issuer":"main","key_id":"l"`},
 		{"a key by its thumbprint", `{"issuer":"main","key_id":"p"}`, "A", `"issuer":"main","key_id":"p"`, `"issuer":"main","key_id":"p"`},
@@ -192,7 +194,7 @@ func TestBadRevocations(t *testing.T) {
 		{"two targets", `{"issuer":"main","subject":"a","client_id":"x"}`, "client_id: not beside subject; want one target"},
 		{"a session and its issuer", `{"session":"A","issuer":"main"}`, "issuer: not beside session; want one target"},
 		{"a session and its token", `{"session":"A","token_id":"t1"}`, "token_id: not beside session; want one target"},
-		{"an issuer that is none", `{"issuer":"https://main.test","all":true}`, `issuer: none is named "https://main.test"`},
+		{"an issuer that is none", `{"issuer":"https://other.test","all":true}`, `issuer: none is named "https://other.test", nor is that the iss of one; there are: main, test`},
 		{"a long name", `{"issuer":"main","subject":"` + long + `"}`, "subject: longer than 256 bytes"},
 		{"a session, for a long reason", `{"session":"A","reason":"` + long + `"}`, "reason: longer than 256 bytes"},
 		{"a long reason", `{"issuer":"main","all":true,"reason":"` + long + `"}`, "reason: longer than 256 bytes"},
@@ -206,18 +208,23 @@ func TestBadRevocations(t *testing.T) {
 		{"a year of five digits", `{"issuer":"main","all":true,"issued_before":"9999-12-31T23:59:59-01:00"}`, "issued_before: not in the years 0 to 9999"},
 		{"over already", `{"issuer":"main","all":true,"expires_at":"2020-01-01T00:00:00Z"}`, "expires_at: is past"},
 	} {
-		got := s.do("POST", "/v1/revocations", test.body)
-		if code, text := got.problem(); got.StatusCode != http.StatusBadRequest || code != "invalid_request" || text != test.want {
-			t.Errorf("%s: %s %s, want %s", test.name, got.Status, got.text, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			got := s.do("POST", "/v1/revocations", test.body)
+			if code, text := got.problem(); got.StatusCode != http.StatusBadRequest || code != "invalid_request" || text != test.want {
+				t.Errorf("%s %s, want %s", got.Status, got.text, test.want)
+			}
+			s.expectRefused()
+		})
 	}
 	if got := s.do("POST", "/v1/revocations", `{"session":"Z"}`); got.StatusCode != http.StatusNotFound {
 		t.Errorf("no such session: %s %s", got.Status, got.text)
 	}
+	s.expectAudit(`"act":"revoke","result":"not found","target":{"session":"Z"}`)
 	large := s.do("POST", "/v1/revocations", `{"issuer":"main","all":true,"reason":"`+strings.Repeat("x", 64<<10)+`"}`)
 	if code, text := large.problem(); large.StatusCode != http.StatusRequestEntityTooLarge || code != "invalid_request" || text != "the body has more than 65536 bytes" {
 		t.Errorf("64 KiB and more: %s %s", large.Status, large.text)
 	}
+	s.expectRefused()
 	for id, visitor := range crew {
 		if len(visitor.ended) > 0 {
 			t.Errorf("session %s: ended %v", id, visitor.ended)
@@ -226,8 +233,41 @@ func TestBadRevocations(t *testing.T) {
 	if left, _ := s.state.List("", 10); len(left) > 0 {
 		t.Errorf("in force: %v", left)
 	}
-	if logged := s.log.take(); logged != "" {
-		t.Errorf("logged %s", logged)
+}
+
+// expectRefused wants one record of a revocation that was refused, with nothing
+// of what it said.
+func (s *served) expectRefused() {
+	s.t.Helper()
+	got := s.log.take()
+	_, record, _ := strings.Cut(got, `"msg":"admin act",`)
+	const want = `"act":"revoke","result":"refused","issuer":"test","subject":"alice","client_id":"device-client","remote":"127.0.0.1:`
+	if rest, found := strings.CutPrefix(record, want); !found || strings.ContainsAny(rest, ",:") || strings.Count(got, "\n") != 1 {
+		s.t.Errorf("logged %s", got)
+	}
+}
+
+// An operator is told when the own token is among those that are refused.
+func TestOwnToken(t *testing.T) {
+	now := time.Now()
+	for body, own := range map[string]bool{
+		`{"issuer":"test","subject":"alice"}`:                                        true,
+		`{"issuer":"test","subject":"alice","issued_before":"2020-01-02T03:04:05Z"}`: false,
+		`{"issuer":"main","subject":"alice"}`:                                        false,
+		`{"issuer":"test","subject":"bob"}`:                                          false,
+		`{"issuer":"test","client_id":"device-client"}`:                              true,
+		`{"issuer":"test","token_id":"mine"}`:                                        true,
+		`{"issuer":"test","key_id":"KID"}`:                                           true,
+		`{"issuer":"test","key_id":"other"}`:                                         false,
+	} {
+		s := serve(t)
+		body = strings.ReplaceAll(body, "KID", s.issuer.SigningKey().ID)
+		token := s.token(authtest.Claim("jti", "mine"), authtest.Claim("iat", now.Add(-time.Minute).Unix()))
+		got := s.send("POST", "/v1/revocations", body, http.Header{"Authorization": {"Bearer " + token}})
+		var item revocationItem
+		if got.decode(&item); item.OwnToken != own || strings.Contains(got.text, `"own_token_revoked":true`) != own {
+			t.Errorf("%s: %s", body, got.text)
+		}
 	}
 }
 

@@ -27,9 +27,9 @@ type Sessions interface {
 type Session interface {
 	ID() string
 	Identity() *auth.Identity // which no renewal changes behind End
-	Remote() string     // the client's address
-	Opened() time.Time  // when it was authenticated
-	Expires() time.Time // when it ends unless renewed
+	Remote() string           // the client's address
+	Opened() time.Time        // when it was authenticated
+	Expires() time.Time       // when it ends unless renewed
 	End(code wire.Code, retryAfter time.Duration)
 }
 
@@ -57,33 +57,34 @@ func (a *API) listSessions(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	names := a.issuerNames()
 	var found []Session
 	for _, s := range a.Sessions.Sessions() {
-		if s.ID() > params.Get("after") && fits(s.Identity(), params) {
+		if s.ID() > params.Get("after") && fits(s.Identity(), names, params) {
 			found = append(found, s)
 		}
 	}
 	slices.SortFunc(found, func(a, b Session) int { return cmp.Compare(a.ID(), b.ID()) })
 	var items []sessionItem
 	for _, s := range found[:min(len(found), most+1)] {
-		items = append(items, describe(s))
+		items = append(items, describe(s, names))
 	}
 	return answer{status: http.StatusOK, body: page(items, most, func(i sessionItem) string { return i.Session })}, nil
 }
 
 // fits compares an identity with the filters.
-func fits(identity *auth.Identity, filters url.Values) bool {
+func fits(identity *auth.Identity, names issuerNames, filters url.Values) bool {
 	is := func(name string, values ...string) bool {
 		return !filters.Has(name) || slices.Contains(values, filters.Get(name))
 	}
-	return is("issuer", identity.IssuerName) && is("subject", identity.Subject) && is("client_id", identity.ClientID) &&
+	return is("issuer", names.of(identity), identity.Issuer) && is("subject", identity.Subject) && is("client_id", identity.ClientID) &&
 		is("key_id", identity.KeyID, identity.Thumbprint) && is("token_id", identity.TokenID)
 }
 
-func describe(s Session) sessionItem {
+func describe(s Session, names issuerNames) sessionItem {
 	identity := s.Identity()
 	item := sessionItem{
-		Session: s.ID(), Issuer: identity.IssuerName, Subject: identity.Subject, ClientID: identity.ClientID,
+		Session: s.ID(), Issuer: names.of(identity), Subject: identity.Subject, ClientID: identity.ClientID,
 		Scopes: identity.Scopes, KeyID: cmp.Or(identity.KeyID, identity.Thumbprint), TokenID: identity.TokenID,
 		Remote: s.Remote(), Opened: s.Opened().UTC(), Expires: s.Expires().UTC(),
 	}
@@ -109,7 +110,7 @@ func (a *API) endSession(r *request) (answer, error) {
 	s.End(wire.TokenRevoked, 0)
 	identity := s.Identity()
 	act.result = "done"
-	act.target = append(act.target, slog.String("issuer", identity.IssuerName), foreign("subject", identity.Subject))
+	act.target = append(act.target, slog.String("issuer", a.issuerNames().of(identity)), foreign("subject", identity.Subject))
 	a.audit(r, act)
 	return answer{status: http.StatusNoContent}, nil
 }

@@ -35,7 +35,7 @@ func TestSessionItem(t *testing.T) {
 func TestSessionFilters(t *testing.T) {
 	s := serve(t)
 	for id, identity := range map[string]auth.Identity{
-		"1": {IssuerName: "main", Subject: "a", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t1"},
+		"1": {IssuerName: "main", Issuer: "https://main.test", Subject: "a", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t1"},
 		"2": {IssuerName: "main", Subject: "b", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t2"},
 		"3": {IssuerName: "other", Subject: "a", Thumbprint: "q"},
 	} {
@@ -45,6 +45,7 @@ func TestSessionFilters(t *testing.T) {
 		"":                         "1 2 3",
 		"issuer=main":              "1 2",
 		"issuer=Main":              "",
+		"issuer=https://main.test": "1",
 		"subject=a":                "1 3",
 		"subject=a&issuer=main":    "1",
 		"subject=a%20":             "",

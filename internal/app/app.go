@@ -75,7 +75,7 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	if a.issuers, err = newIssuers(cfg, a.metrics.auth, o, a.state, a.review); err != nil {
 		return nil, err
 	}
-	if a.operators, err = newOperators(cfg, a.issuers.sources, a.state.Revocations()); err != nil {
+	if a.operators, err = newOperators(cfg, a.issuers.sources, a.state.Revocations(), o.Now); err != nil {
 		return nil, err
 	}
 	a.sessions, err = session.NewServer(session.Config{

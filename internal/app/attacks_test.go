@@ -249,7 +249,19 @@ func (s *siege) expectRecord(d *device, since int, refused string, want verdict)
 		(record["outcome"] != want.outcome.String() || record["claim"] != want.claim || record["kid"] != oplog.Foreign(want.kid).String()) {
 		s.t.Errorf("record %v\nwant outcome %v, issuer %q, kid %q, claim %q", record, want.outcome, want.issuer, want.kid, want.claim)
 	}
+	for _, name := range []string{"subject", "client_id", "token_id"} {
+		if record[name] != nil && slices.Contains(unverified, want.outcome) {
+			s.t.Errorf("record %v\nhas a %s that nobody has verified", record, name)
+		}
+	}
+	if record["iss"] != nil && want.outcome != auth.Issuer {
+		s.t.Errorf("record %v\nhas the iss of a configured issuer", record)
+	}
 }
+
+// unverified are the outcomes of tokens whose signature is not the issuer's, or
+// was not looked at.
+var unverified = []auth.Outcome{auth.Format, auth.Algorithm, auth.Signature, auth.Issuer, auth.UnknownKey, auth.KeysUnavailable}
 
 // expectCounted looks at the metric again.
 func (s *siege) expectCounted() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/internal/config"
@@ -14,26 +15,33 @@ import (
 // operators judges the tokens of those who use the admin API: by the issuers
 // that may grant it, with the keys and revocations that devices are judged by,
 // and scopes of its own.
-type operators struct{ rules atomic.Pointer[operatorRules] }
+type operators struct {
+	revoked *auth.Revocations
+	now     func() time.Time
+	rules   atomic.Pointer[operatorRules]
+}
 
 type operatorRules struct {
 	verifier *auth.Verifier // nil: no issuer may let anybody in
 	scopes   []string
+	issuers  map[string]string // names of all that are configured, by iss
 }
 
-func newOperators(cfg *config.Config, sources []*source, revoked *auth.Revocations) (*operators, error) {
-	rules, err := operatorRulesOf(cfg, sources, revoked)
+func newOperators(cfg *config.Config, sources []*source, revoked *auth.Revocations, now func() time.Time) (*operators, error) {
+	o := &operators{revoked: revoked, now: now}
+	rules, err := o.rulesOf(cfg, sources)
 	if err != nil {
 		return nil, err
 	}
-	o := new(operators)
 	o.rules.Store(rules)
 	return o, nil
 }
 
-func operatorRulesOf(cfg *config.Config, sources []*source, revoked *auth.Revocations) (*operatorRules, error) {
+func (o *operators) rulesOf(cfg *config.Config, sources []*source) (*operatorRules, error) {
+	rules := &operatorRules{scopes: cfg.Admin.Scopes, issuers: map[string]string{}}
 	var granting []auth.IssuerConfig
 	for _, c := range verifierConfigs(sources) {
+		rules.issuers[c.Issuer] = c.Name
 		if !slices.Contains(cfg.Admin.Issuers, c.Name) {
 			continue
 		}
@@ -43,12 +51,11 @@ func operatorRulesOf(cfg *config.Config, sources []*source, revoked *auth.Revoca
 		}
 		granting = append(granting, c)
 	}
-	rules := &operatorRules{scopes: cfg.Admin.Scopes}
 	if len(granting) == 0 {
 		return rules, nil
 	}
 	var err error
-	if rules.verifier, err = auth.NewVerifier(auth.Config{Issuers: granting, Revocations: revoked}); err != nil {
+	if rules.verifier, err = auth.NewVerifier(auth.Config{Issuers: granting, Revocations: o.revoked, Now: o.now}); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	return rules, nil
@@ -56,14 +63,21 @@ func operatorRulesOf(cfg *config.Config, sources []*source, revoked *auth.Revoca
 
 // Verify implements admin.Authenticator.
 func (o *operators) Verify(ctx context.Context, token string, proof auth.Proof) (*auth.Identity, error) {
-	verifier := o.rules.Load().verifier
-	if verifier == nil {
+	rules := o.rules.Load()
+	if rules.verifier == nil {
 		return nil, &auth.Error{Outcome: auth.Issuer, Err: errNobody}
 	}
-	return verifier.Verify(ctx, token, proof)
+	identity, err := rules.verifier.Verify(ctx, token, proof)
+	if refused, ok := errors.AsType[*auth.Error](err); ok && rules.issuers[refused.Iss] != "" {
+		refused.IssuerName, refused.Iss, refused.Err = rules.issuers[refused.Iss], "", errNotGranting
+	}
+	return identity, err
 }
 
-var errNobody = errors.New("admin.issuers names none")
+var (
+	errNobody      = errors.New("admin.issuers names none")
+	errNotGranting = errors.New("not one of admin.issuers")
+)
 
 // Scopes implements admin.Authenticator.
 func (o *operators) Scopes() []string { return o.rules.Load().scopes }

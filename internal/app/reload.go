@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/linegate/linegate/gateway"
 	"github.com/linegate/linegate/internal/config"
@@ -41,7 +42,7 @@ func (a *App) reload(next *config.Config) error {
 	if err != nil {
 		return err
 	}
-	rules, err := operatorRulesOf(next, sources, a.state.Revocations())
+	rules, err := a.operators.rulesOf(next, sources)
 	if err != nil {
 		return err
 	}
@@ -52,6 +53,7 @@ func (a *App) reload(next *config.Config) error {
 		return err
 	}
 	a.operators.rules.Store(rules)
+	a.tellRemoved(next)
 	a.review() // of issuers that are gone
 	for current, loaded := range certificates {
 		current.Use(loaded)
@@ -64,6 +66,24 @@ func (a *App) reload(next *config.Config) error {
 	a.keepWhatNeedsRestart(next)
 	a.cfg = next
 	return nil
+}
+
+// tellRemoved logs what the sessions of issuers that are gone have to expect.
+func (a *App) tellRemoved(next *config.Config) {
+	for _, old := range a.cfg.Issuers {
+		same := func(i config.Issuer) bool { return i.Issuer == old.Issuer }
+		if slices.ContainsFunc(next.Issuers, same) {
+			continue
+		}
+		sessions := 0
+		for _, s := range a.sessions.Sessions() {
+			if s.Identity().Issuer == old.Issuer {
+				sessions++
+			}
+		}
+		a.log.Info("issuer removed", slog.String("issuer", old.Name), slog.String("iss", old.Issuer),
+			slog.Int("sessions", sessions), slog.Duration("removal_grace", old.JWKS.RemovalGrace))
+	}
 }
 
 // loadCertificates loads the files of what listens and stays, by what is in use.

@@ -243,12 +243,14 @@ func quick(c *config.Config) {
 	c.Issuers[0].JWKS.RemovalGrace = 3 * time.Second
 }
 
-// expectNotice wants to be asked for a new token, with whole seconds of a grace.
+// expectNotice wants to be asked for a new token within a quarter of a grace, with
+// the whole seconds that are left of it.
 func (d *device) expectNotice(grace time.Duration) {
 	d.t.Helper()
 	line := d.expect("NOTICE reauth expires_in=")
 	left, err := strconv.Atoi(wordOf(line, "expires_in="))
-	if most := int(grace / time.Second); err != nil || left > most || left < most-1 {
+	most, least := int(grace/time.Second), int(grace*3/4/time.Second)-1
+	if err != nil || left > most || left < least {
 		d.t.Errorf("%q, with a grace of %v", line, grace)
 	}
 }
@@ -343,7 +345,45 @@ func TestIssuerRemoved(t *testing.T) {
 	}
 	leaves.expectNotice(2 * time.Second)
 	leaves.lives()
+	record := `"msg":"issuer removed","issuer":"second","iss":"` + second.URL + `","sessions":1,"removal_grace":"2s"}`
+	if log := r.log.String(); strings.Count(log, "issuer removed") != 1 || !strings.Contains(log, record) {
+		t.Errorf("no %s in %s", record, log)
+	}
 	leaves.expect("BYE key_removed action=reauth ")
 	leaves.expectEnd()
+	stays.lives()
+}
+
+// TestIssuerRemovedAndKicked: who does not want to wait for the grace finds the
+// sessions by the name that their issuer had, and they do not come back.
+func TestIssuerRemovedAndKicked(t *testing.T) {
+	var second *authtest.Issuer
+	r := start(t, func(c *config.Config) {
+		withAdmin(c)
+		second = authtest.Serve(t, authtest.Named("second"))
+		extra := c.Issuers[0]
+		extra.Name, extra.Issuer = "second", second.URL
+		extra.JWKS.RemovalGrace = time.Hour
+		c.Issuers = append(c.Issuers, extra)
+	})
+	r.waitReady()
+	token := second.Token()
+	stays, leaves := r.loginWith(r.issuer.Token()), r.loginWith(token)
+	next := *r.cfg
+	next.Issuers = slices.Clone(next.Issuers[:1])
+	if err := r.Reload(&next); err != nil {
+		t.Fatal(err)
+	}
+	leaves.expectNotice(time.Hour)
+	_, list := r.admin("GET", "/v1/sessions?issuer=second", "")
+	if strings.Count(list, `"session":`) != 1 || !strings.Contains(list, `"session":"`+leaves.session+`"`) {
+		t.Errorf("listed %s", list)
+	}
+	if status, text := r.admin("DELETE", "/v1/sessions/"+leaves.session, ""); status != http.StatusNoContent {
+		t.Errorf("%d %s", status, text)
+	}
+	leaves.expect("BYE token_revoked ")
+	leaves.expectEnd()
+	r.refused(token)
 	stays.lives()
 }

@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // validateAdmin comes after the issuers, whose names it needs.
 func (c *Config) validateAdmin(warn func(key, text string)) error {
@@ -20,6 +24,10 @@ func (c *Config) validateAdmin(warn func(key, text string)) error {
 				return c.refuse("admin.scopes", "the list is empty: the devices' own tokens would do")
 			}
 			return c.checkScopes("admin.scopes", a.Scopes)
+		},
+		func() error {
+			c.compareAdminScopes(warn)
+			return nil
 		},
 	)
 }
@@ -58,7 +66,7 @@ func (c *Config) validateAdminIssuers(warn func(key, text string)) error {
 	for n, name := range a.Issuers {
 		at := element("admin.issuers", n)
 		if !slices.ContainsFunc(c.Issuers, func(i Issuer) bool { return i.Name == name }) {
-			return c.refuse(at, "no issuer is named %.64q", name)
+			return c.refuse(at, "no issuer is named %.64q; there are: %s", name, strings.Join(c.issuerNames(), ", "))
 		}
 		if err := names.add(c, at, name); err != nil {
 			return err
@@ -68,4 +76,30 @@ func (c *Config) validateAdminIssuers(warn func(key, text string)) error {
 		warn("admin.issuers", "no issuer may grant access to the admin API, so nobody gets in")
 	}
 	return nil
+}
+
+// compareAdminScopes warns of scopes that do not tell operators from devices:
+// those that every device of an issuer must have anyway. An audience that no
+// device needs tells them apart as well.
+func (c *Config) compareAdminScopes(warn func(key, text string)) {
+	a := &c.Admin
+	for n, i := range c.Issuers {
+		if a.Address == "" || !slices.Contains(a.Issuers, i.Name) {
+			continue
+		}
+		more := slices.ContainsFunc(a.Scopes, func(s string) bool { return !slices.Contains(i.RequiredScopes, s) })
+		shared := slices.ContainsFunc(a.Audience, func(s string) bool { return slices.Contains(i.Audience, s) })
+		if !more && (shared || len(a.Audience) == 0) {
+			warn("admin.scopes", fmt.Sprintf("%s asks for all of these, too, so every device of %s may use the admin API",
+				child(element("issuers", n), "required_scopes"), i.Name))
+		}
+	}
+}
+
+func (c *Config) issuerNames() []string {
+	var names []string
+	for _, i := range c.Issuers {
+		names = append(names, i.Name)
+	}
+	return names
 }

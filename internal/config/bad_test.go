@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -130,7 +131,7 @@ func TestBadFiles(t *testing.T) {
 		{"admin cert alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    cert: a.pem\n", "4: admin.tls.cert: needs admin.tls.key beside it"},
 		{"admin key alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    key: a.pem\n", "4: admin.tls.key: needs admin.tls.cert beside it"},
 		{"admin client_ca alone", "issuers: [{ISSUER}]\nadmin:\n  tls:\n    client_ca: a.pem\n", "4: admin.tls.client_ca: needs admin.tls.cert and admin.tls.key beside it"},
-		{"admin issuer that is none", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, main]}\n", `2: admin.issuers[1]: no issuer is named "main"`},
+		{"admin issuer that is none", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, main]}\n", `2: admin.issuers[1]: no issuer is named "main"; there are: a.example`},
 		{"admin issuer twice", "issuers: [{ISSUER}]\nadmin: {issuers: [a.example, a.example]}\n", `2: admin.issuers[1]: "a.example" is taken by admin.issuers[0]`},
 		{"admin for an empty audience", "issuers: [{ISSUER}]\nadmin: {audience: ['']}\n", "2: admin.audience[0]: is empty"},
 		{"admin without a scope", "issuers: [{ISSUER}]\nadmin: {scopes: []}\n", "2: admin.scopes: the list is empty: the devices' own tokens would do"},
@@ -163,6 +164,46 @@ limits: {sessions_per_subject: 0, on_excess: reject}
 	}
 	if c.Limits.OnExcess != "reject" {
 		t.Errorf("on_excess is %s", c.Limits.OnExcess)
+	}
+}
+
+// Scopes that devices have do not make operators.
+func TestAdminScopesOfDevices(t *testing.T) {
+	const issuers = minimal + `    name: main
+  - {name: other, issuer: https://other.example, audience: [linegate], required_scopes: [a, b]}
+  - {name: any, issuer: https://any.example, audience: [linegate], any_scope: true}
+admin:
+  issuers: [main, other, any]
+`
+	const (
+		on    = "  address: 127.0.0.1:9886\n"
+		main  = "issuers[0].required_scopes asks for all of these, too, so every device of main may use the admin API"
+		other = "issuers[1].required_scopes asks for all of these, too, so every device of other may use the admin API"
+	)
+	for _, test := range []struct {
+		name, admin string
+		want        []Warning
+	}{
+		{"the default", on, nil},
+		{"a device's", on + "  scopes: [line:connect]\n", []Warning{"linegate.yaml:11: admin.scopes: " + main}},
+		{"one of a device's", on + "  scopes: [b]\n", []Warning{"linegate.yaml:11: admin.scopes: " + other}},
+		{"a device's, and one more", on + "  scopes: [a, b, c]\n", nil},
+		{"a device's, and its audience", on + "  scopes: [line:connect]\n  audience: [x, linegate]\n", []Warning{"linegate.yaml:11: admin.scopes: " + main}},
+		{"a device's, with another audience", on + "  scopes: [line:connect]\n  audience: [operators]\n", nil},
+		{"a device's, and nobody listens", "  scopes: [line:connect]\n", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, warnings, err := Load(Options{Path: write(t, issuers+test.admin)})
+			if err != nil || !slices.Equal(warnings, test.want) {
+				t.Errorf("%v\ngot  %q\nwant %q", err, warnings, test.want)
+			}
+		})
+	}
+
+	// The key is named also where it is not set.
+	_, warnings, err := Load(Options{Path: write(t, strings.Replace(issuers, "line:connect", "linegate:admin", 1)+on)})
+	if want := []Warning{"linegate.yaml:8: admin.scopes: " + main}; err != nil || !slices.Equal(warnings, want) {
+		t.Errorf("%v\ngot  %q\nwant %q", err, warnings, want)
 	}
 }
 

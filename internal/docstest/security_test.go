@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -52,9 +53,61 @@ func TestNamedTests(t *testing.T) {
 			switch files := tree[name]; {
 			case len(files) == 0:
 				t.Errorf("there is no test %s; want its package's directory, a dot and its name", name)
-			case row != "" && !rowsOf(t, files)[row] && !(strings.Contains(name, "Attacks") && attacks[row]):
+			case row != "" && !hasRow(t, files, row) && !(strings.Contains(name, "Attacks") && attacks[row]):
 				t.Errorf("%s has no row %q", name, row)
 			}
+		}
+	}
+}
+
+// hasRow wants each part of a row's name between slashes to be one: go test -run
+// compares part by part.
+func hasRow(t *testing.T, files []string, row string) bool {
+	t.Helper()
+	rows := rowsOf(t, files)
+	for part := range strings.SplitSeq(row, "/") {
+		if !rows[part] {
+			return false
+		}
+	}
+	return true
+}
+
+// The directories that the page names are those where the named tests are.
+func TestNamedPackages(t *testing.T) {
+	doc, tree := open(t, "security.md"), testsOf(t, filepath.Join("..", ".."))
+	directories := map[string]string{}
+	for _, row := range doc.rows("packages", "are in") {
+		for _, name := range quoted(row[0]) {
+			directories[name] = quoted(row[1])[0]
+		}
+	}
+	for line := range strings.Lines(doc.text) {
+		for _, word := range quoted(line) {
+			name, _, _ := strings.Cut(word, "/")
+			for _, file := range tree[name] {
+				packageName, _, _ := strings.Cut(name, ".")
+				directory := filepath.Join(strings.TrimSuffix(directories[packageName], "/"), packageName)
+				if want := filepath.Dir(file); filepath.Join("..", "..", directory) != want {
+					t.Errorf("%s is in %s, and the page says %q", name, want, directory)
+				}
+			}
+		}
+	}
+}
+
+// The commands of the page run what they name, and it passes.
+func TestSecurityCommands(t *testing.T) {
+	commands := regexp.MustCompile(`(?m)^    go (test \S+ -run (\S+))$`).FindAllStringSubmatch(open(t, "security.md").text, -1)
+	if len(commands) == 0 {
+		t.Error("there are none")
+	}
+	for _, command := range commands {
+		goTest := exec.CommandContext(t.Context(), "go", append(strings.Fields(command[1]), "-v")...)
+		goTest.Dir = filepath.Join("..", "..")
+		said, err := goTest.CombinedOutput()
+		if err != nil || !strings.Contains(string(said), "=== RUN   "+command[2]) {
+			t.Errorf("%s: %v\n%s", command[0], err, said)
 		}
 	}
 }

@@ -30,10 +30,14 @@ type journal struct {
 // returns what is in it.
 func openJournal(path string) (*journal, contents, error) {
 	j := &journal{path: path, sync: (*os.File).Sync}
-	doc, err := os.ReadFile(path)
+	err := checkRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, contents{}, j.rewrite(nil)
 	}
+	if err != nil {
+		return nil, contents{}, err
+	}
+	doc, err := os.ReadFile(path)
 	if err != nil {
 		return nil, contents{}, err
 	}

@@ -34,13 +34,12 @@ func (d *Dir) LoadKeys(issuer string) (s auth.Snapshot, found bool, err error) {
 		return auth.Snapshot{}, false, nil
 	}
 	path := d.keysPath(issuer)
-	f, err := os.Open(path)
+	err = checkRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return auth.Snapshot{}, false, nil
 	}
 	if err == nil {
-		defer f.Close()
-		s, err = readKeys(f, issuer)
+		s, err = readKeysFile(path, issuer)
 	}
 	if err != nil {
 		return auth.Snapshot{}, false, fmt.Errorf("state_dir: %s: %w", path, err)
@@ -99,6 +98,15 @@ var (
 	errKeysHeader = errors.New("not a file of keys of this version")
 	errOther      = errors.New("of another issuer")
 )
+
+func readKeysFile(path, issuer string) (auth.Snapshot, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return auth.Snapshot{}, err
+	}
+	defer f.Close()
+	return readKeys(f, issuer)
+}
 
 func readKeys(r io.Reader, issuer string) (auth.Snapshot, error) {
 	doc, err := io.ReadAll(io.LimitReader(r, maxKeysFile))

@@ -56,7 +56,7 @@ func (d *Dir) open() (err error) {
 	if err = ensurePrivate(d.path); err != nil {
 		return err
 	}
-	if d.lock, err = lock(filepath.Join(d.path, lockName)); err != nil {
+	if d.lock, err = openLock(filepath.Join(d.path, lockName)); err != nil {
 		return err
 	}
 	if err = d.removeTemporary(); err != nil {
@@ -101,6 +101,13 @@ const (
 	dirMode  = 0o700
 )
 
+func openLock(path string) (*os.File, error) {
+	if err := checkRegular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return lock(path)
+}
+
 // ensurePrivate makes the directory, or refuses one that others can write: what
 // they put there would be believed, keys even.
 func ensurePrivate(dir string) error {
@@ -120,6 +127,16 @@ func ensurePrivate(dir string) error {
 		return fmt.Errorf("%s: mode %04o lets others change what is in it; chmod 700 it, or name a directory below it", dir, permissions(info))
 	}
 	return nil
+}
+
+// checkRegular refuses what is there and no file: a FIFO would be waited for, and
+// a device read without end.
+func checkRegular(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
+	}
+	return err
 }
 
 // removeTemporary removes what a process left that was killed while it wrote.

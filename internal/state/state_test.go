@@ -64,7 +64,7 @@ func TestDirRefused(t *testing.T) {
 		{base + "/a/b", "state_dir: mkdir " + base + "/a/b: no such file or directory"},
 		{shared, "state_dir: " + shared + ": mode 0777 lets others change what is in it; chmod 700 it, or name a directory below it"},
 		{taken, "state_dir: " + taken + ": another process uses it"},
-		{occupied, "state_dir: read " + occupied + "/revocations: is a directory"},
+		{occupied, "state_dir: open " + occupied + "/revocations: not a regular file"},
 	} {
 		if _, err := Open(tt.dir, slog.New(slog.DiscardHandler)); err == nil || err.Error() != tt.want {
 			t.Errorf("got  %v\nwant %s", err, tt.want)

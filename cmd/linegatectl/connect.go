@@ -23,6 +23,7 @@ type connectFlags struct {
 	tokenFile                string
 	tls, plaintext, insecure bool
 	caFile, serverName       string
+	cert                     certFlags
 	stay                     bool
 }
 
@@ -55,6 +56,7 @@ credentials.
 ` + sourceHelp,
 		Example: `  linegatectl connect
   linegatectl connect --ca-file ca.pem 127.0.0.1:8886
+  linegatectl connect --client-cert device.pem --client-key device.key gateway.example.com:8886
   linegatectl connect --token-file /run/device/token gateway.example.com:8886
   echo 'Hello World!' | linegatectl connect`,
 		Args: cobra.MaximumNArgs(1),
@@ -75,6 +77,7 @@ credentials.
 	flags.BoolVar(&f.tls, "tls", false, "use TLS, also on loopback")
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM `file` of the certificate authorities to trust instead of the system's; implies --tls")
 	flags.StringVar(&f.serverName, "server-name", "", "`name` that the gateway's certificate must have (default: the host of ADDRESS); implies --tls")
+	f.cert.add(cmd, "the gateway", "; implies --tls")
 	flags.BoolVar(&f.plaintext, "plaintext", false, "use plain TCP; on loopback only, unless --insecure-plaintext is given too")
 	flags.BoolVar(&f.insecure, "insecure-plaintext", false, "let --plaintext send the token readable across a network")
 	flags.BoolVar(&f.stay, "stay", false, "stay connected after the end of standard input, until interrupted")
@@ -90,13 +93,18 @@ func (f *connectFlags) check(cmd *cobra.Command) error {
 			}
 		}
 	}
-	switch secured := f.tls || f.caFile != "" || f.serverName != ""; {
-	case f.plaintext && secured:
-		return errors.New("--plaintext: not beside --tls, --ca-file or --server-name")
+	switch {
+	case f.plaintext && f.secured():
+		return errors.New("--plaintext: not beside --tls, --ca-file, --server-name or --client-cert")
 	case f.insecure && !f.plaintext:
 		return errors.New("--insecure-plaintext: only with --plaintext")
 	}
 	return nil
+}
+
+// secured reports whether TLS is asked for.
+func (f *connectFlags) secured() bool {
+	return f.tls || f.caFile != "" || f.serverName != "" || f.cert.given()
 }
 
 func (f *connectFlags) run(cmd *cobra.Command, c *console, address string) error {
@@ -117,6 +125,8 @@ func (f *connectFlags) run(cmd *cobra.Command, c *console, address string) error
 		stay:    f.stay,
 		giveUp:  cancel,
 		plain:   tlsConfig == nil,
+		cert:    f.cert,
+		renewed: f.renewed(),
 	}
 	return talk.run(ctx, client.Config{
 		Address:           address,
@@ -136,14 +146,18 @@ func (f *connectFlags) tlsConfig(address string) (*tls.Config, error) {
 	switch {
 	case f.plaintext && !loopback && !f.insecure:
 		return nil, fmt.Errorf("--plaintext: %s is not loopback, the token would cross the network readable; --insecure-plaintext allows it", address)
-	case f.plaintext, loopback && !f.tls && f.caFile == "" && f.serverName == "":
+	case f.plaintext, loopback && !f.secured():
 		return nil, nil
+	}
+	shown, err := f.cert.certificates()
+	if err != nil {
+		return nil, err
 	}
 	roots, err := authorities(f.caFile)
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{RootCAs: roots, ServerName: cmp.Or(f.serverName, host), MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{RootCAs: roots, Certificates: shown, ServerName: cmp.Or(f.serverName, host), MinVersion: tls.VersionTLS12}, nil
 }
 
 // authorities reads a --ca-file; nil, for the system's, without one.
@@ -160,6 +174,17 @@ func authorities(file string) (*x509.CertPool, error) {
 		return nil, failed(fmt.Errorf("--ca-file: %s has no PEM certificate", file))
 	}
 	return roots, nil
+}
+
+// renewed says which token comes next when the gateway wants another.
+func (f *connectFlags) renewed() string {
+	switch f.tokenFile {
+	case "":
+		return "a new token"
+	case "-":
+		return "the same token"
+	}
+	return "--token-file's token"
 }
 
 // tokens returns the token source; one that reads standard input takes its

@@ -30,6 +30,9 @@ const (
 	tlsListener   = "tls"
 )
 
+// issuerName is the gateway's name for the issuer, which revoke --issuer wants.
+const issuerName = "dev"
+
 // newGateway binds the gateway's sockets. An error names the flag at fault.
 func newGateway(o options, issuerURL string, files *tlsFiles, log *slog.Logger, level *slog.LevelVar) (gateway, error) {
 	c := gatewayConfig(o, issuerURL, files)
@@ -53,7 +56,7 @@ func gatewayConfig(o options, issuerURL string, files *tlsFiles) *config.Config 
 	secure.TLS = &config.TLS{Cert: files.cert, Key: files.key}
 
 	trusted := config.NewIssuer()
-	trusted.Name = "dev"
+	trusted.Name = issuerName
 	trusted.Issuer = issuerURL
 	trusted.Audience = []string{devissuer.DefaultAudience}
 	trusted.Algorithms = slices.Clone(mint.Algorithms) // the issuer's control page may change it

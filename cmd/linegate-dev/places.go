@@ -37,6 +37,9 @@ func (p places) print(w io.Writer, control string) {
 		line("  admin API http://%s/v1/", p.admin)
 	}
 	line("  issuer    %s, client dev-device, secret dev-secret", p.issuer)
+	if p.gateway != "" {
+		line("            which the gateway calls %s", issuerName)
+	}
 	line("  control   %s/dev/ (keys, token lifetime, outages)", p.issuer)
 	line("")
 	if p.gateway != "" {

@@ -28,6 +28,7 @@ func TestPlaces(t *testing.T) {
   metrics   http://127.0.0.1:9885/metrics
   admin API http://127.0.0.1:9886/v1/
   issuer    http://127.0.0.1:8880, client dev-device, secret dev-secret
+            which the gateway calls dev
   control   http://127.0.0.1:8880/dev/ (keys, token lifetime, outages)
 
 Talk to the gateway: paste this, then type ping or anything else.
@@ -57,6 +58,7 @@ Ctrl-C ends it.
   metrics   http://[::1]:4/metrics
   admin API http://[::1]:5/v1/
   issuer    http://[::1]:1, client dev-device, secret dev-secret
+            which the gateway calls dev
   control   http://[::1]:1/dev/ (keys, token lifetime, outages)
 
 Talk to the gateway: paste this, then type ping or anything else.

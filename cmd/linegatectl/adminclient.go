@@ -21,6 +21,7 @@ import (
 type adminClient struct {
 	base     *url.URL
 	operator operator
+	cert     certFlags
 	http     *http.Client
 }
 
@@ -121,13 +122,26 @@ func (a *adminClient) unreachable(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // its text repeats the whole address
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	wanted := a.cert.wanted("the admin API at "+a.base.Host, err)
+	switch {
+	case wanted != "":
+		return errors.New(wanted)
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nothing listens at %s (connection refused): the gateway is down, or its configuration does not turn the admin API on there (admin.address)", a.base.Host)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("%s speaks HTTP without TLS: give --admin-url http://%s", a.base.Host, a.base.Host)
+	case a.base.Scheme == "http" && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)):
+		return fmt.Errorf("admin API at %s: %w%s", a.base.Host, err, a.perhapsTLS())
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
 		err = alert // TLS, without where in net/http it came up
 	}
 	return fmt.Errorf("admin API at %s: %w", a.base.Host, err)
+}
+
+// perhapsTLS is the hint for what plain HTTP gets to see of a TLS port.
+func (a *adminClient) perhapsTLS() string {
+	return fmt.Sprintf(" (if it has TLS there: --admin-url https://%s)", a.base.Host)
 }
 
 // adminRefusal is an answer that is none of success.
@@ -152,7 +166,11 @@ func (a *adminClient) refused(resp *http.Response, body []byte, token string) er
 		Description string `json:"error_description"`
 	}
 	if json.Unmarshal(body, &said) != nil || said.Error == "" {
-		return fmt.Errorf("%s answered HTTP %d and no JSON: is that the admin API?", a.base.Host, resp.StatusCode)
+		hint := ""
+		if a.base.Scheme == "http" && resp.StatusCode == http.StatusBadRequest {
+			hint = a.perhapsTLS()
+		}
+		return fmt.Errorf("%s answered HTTP %d and no JSON: is that the admin API?%s", a.base.Host, resp.StatusCode, hint)
 	}
 	reason := brief(redacted(said.Error, []string{token}), true)
 	if said.Description != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -169,6 +171,9 @@ func TestAdminUnreachable(t *testing.T) {
 	closed.Close()
 	nobody := closed.Addr().String()
 	config, caFile := certificate(t)
+	elsewhere := filepath.Join(t.TempDir(), "tokens.json")
+	plain := strings.TrimPrefix(answerAdmin(t, adminAnswer{}).url, "http://")
+	silent := listen(t, nil, func(nc net.Conn) { _, _ = bufio.NewReader(nc).ReadString('A') }) // of Authorization
 	secured := listen(t, config, func(nc net.Conn) { _, _ = nc.Read(make([]byte, 1)) })
 	for name, test := range map[string]struct {
 		args []string
@@ -186,6 +191,8 @@ func TestAdminUnreachable(t *testing.T) {
 			[]string{"--admin-url", "https://" + strings.Replace(secured, "127.0.0.1", "localhost", 1), "--ca-file", caFile},
 			"admin API at " + strings.Replace(secured, "127.0.0.1", "localhost", 1) + ": tls: failed to verify certificate: x509: certificate is valid for ",
 		},
+		"no TLS":                {[]string{"--admin-url", "https://" + plain}, plain + " speaks HTTP without TLS: give --admin-url http://" + plain + "\n"},
+		"hangs up without TLS":  {[]string{"--admin-url", "http://" + silent}, "admin API at " + silent + ": EOF (if it has TLS there: --admin-url https://" + silent + ")\n"},
 		"hangs up":              {[]string{"--admin-url", "https://" + secured, "--ca-file", caFile}, "admin API at " + secured + ": EOF"},
 		"no CA file":            {[]string{"--admin-url", "https://" + nobody, "--ca-file", "missing.pem"}, "--ca-file: open missing.pem: no such file or directory"},
 		"a CA file that's none": {[]string{"--admin-url", "https://" + nobody, "--ca-file", operator}, "--ca-file: " + operator + " has no PEM certificate"},
@@ -198,6 +205,10 @@ func TestAdminUnreachable(t *testing.T) {
 		"not a token":       {[]string{"--admin-token-file", caFile}, "--admin-token-file: the first line is no token"},
 		"no login":          {[]string{"--login-issuer", "https://login.test"}, "no login stored for https://login.test: log in (linegatectl login --admin --issuer https://login.test), or give --admin-token-file"},
 		"no login, default": {[]string{"--login-issuer", devIssuer}, "no login stored for http://127.0.0.1:8880: log in (linegatectl login --admin), or give --admin-token-file"},
+		"no login, in a file of its own": {
+			[]string{"--login-issuer", "https://login.test", "--token-store", elsewhere},
+			"no login stored for https://login.test: log in (linegatectl login --admin --issuer https://login.test --token-store " + elsewhere + "), or give --admin-token-file\n",
+		},
 		"no login of that client": {
 			[]string{"--login-client-id", "ops"},
 			"no login stored for http://127.0.0.1:8880: log in (linegatectl login --admin --client-id ops), or give --admin-token-file",
@@ -380,6 +391,7 @@ func TestAdminTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stranger := certtest.New(t)
 	hash := sha256.Sum256(pair.Certificate[0])
 	bound := o.operator(authtest.Claim("cnf", map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(hash[:])}))
 	other := o.operator(authtest.Claim("cnf", map[string]string{"x5t#S256": strings.Repeat("A", 43)}))
@@ -395,7 +407,16 @@ func TestAdminTLS(t *testing.T) {
 			[]string{"--client-cert", certs.Cert, "--client-key", certs.Key},
 			"linegatectl: the admin API refused the token (invalid_token: ",
 		},
-		"without it": {o.operator(), nil, "linegatectl: admin API at " + o.api + ": "},
+		"without it": {
+			o.operator(),
+			nil,
+			"linegatectl: the admin API at " + o.api + " wants a client certificate (TLS alert: certificate required): give --client-cert and --client-key\n",
+		},
+		"with one by another authority": {
+			o.operator(),
+			[]string{"--client-cert", stranger.Cert, "--client-key", stranger.Key},
+			"linegatectl: the admin API at " + o.api + " wants a client certificate by another authority than that of --client-cert (TLS alert: unknown certificate authority)\n",
+		},
 	} {
 		got := run(t, "", append([]string{"sessions", "--admin-url", "https://" + o.api, "--ca-file", certs.CA, "--admin-token-file", test.token}, test.args...)...)
 		if !strings.HasPrefix(got.stderr, test.want) || (test.want == "") != (got == result{exitOK, "No sessions.\n", ""}) {
@@ -403,7 +424,7 @@ func TestAdminTLS(t *testing.T) {
 		}
 	}
 	got := run(t, "", "sessions", "--admin-url", "http://"+o.api, "--admin-token-file", o.operator())
-	if got.status != exitFailure || got.stderr != "linegatectl: "+o.api+" answered HTTP 400 and no JSON: is that the admin API?\n" {
+	if got.status != exitFailure || got.stderr != "linegatectl: "+o.api+" answered HTTP 400 and no JSON: is that the admin API? (if it has TLS there: --admin-url https://"+o.api+")\n" {
 		t.Errorf("in clear: %+v", got)
 	}
 }
@@ -448,6 +469,7 @@ func TestAdminUsage(t *testing.T) {
 		"revoke --subject a --issuer main --forget-at soon":                      "--forget-at: soon is no time such as 2026-01-31T12:00:00Z",
 		"revoke --subject a --issuer main --forget-at x --for 1h":                "--for: not beside --forget-at",
 		"revoke --subject a --issuer main --for 0s":                              "--for: want more than 0",
+		"revoke --subject a --issuer main --for 7d":                              "--for: 7d is no duration such as 90m or 24h; 7 days are 168h",
 		"revoke --session A --for 1h":                                            "--for, --forget-at: not with --session, whose token says when it expires",
 		"revoke --session A --output yaml":                                       `--output: "yaml" is neither table nor json`,
 		"revoke list A":                                                          `unknown command "A" for "linegatectl revoke list"`,

@@ -22,18 +22,18 @@ const (
 // adminFlags say where the admin API is, and whose token opens it. --issuer and
 // --client-id are about sessions here, so those of the login have longer names.
 type adminFlags struct {
-	url, caFile, certFile, keyFile string
-	tokenFile                      string
-	loginIssuer, loginClient       string
-	store                          string
+	url, caFile              string
+	cert                     certFlags
+	tokenFile                string
+	loginIssuer, loginClient string
+	store                    string
 }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "admin-url", defaultAdmin, "`URL` of the gateway's admin API; http on loopback only")
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM `file` of the certificate authorities to trust instead of the system's")
-	flags.StringVar(&f.certFile, "client-cert", "", "PEM `file` of the client certificate to show to the admin API")
-	flags.StringVar(&f.keyFile, "client-key", "", "PEM `file` of its private key")
+	f.cert.add(cmd, "the admin API", "")
 	flags.StringVar(&f.tokenFile, "admin-token-file", "", "`file` whose first line is the operator's token, instead of a stored login; - is standard input")
 	flags.StringVar(&f.loginIssuer, "login-issuer", devIssuer, "`URL` of the issuer of the operator's login")
 	flags.StringVar(&f.loginClient, "login-client-id", "", "client `ID` of the operator's login (default: the only one there is)")
@@ -66,7 +66,7 @@ func (f *adminFlags) client(cmd *cobra.Command, c *console) (*adminClient, error
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = config
-	return &adminClient{base: base, operator: operator, http: &http.Client{
+	return &adminClient{base: base, operator: operator, cert: f.cert, http: &http.Client{
 		Transport: transport,
 		Timeout:   adminTimeout,
 		// The token is for this address and no other.
@@ -89,35 +89,29 @@ func (f *adminFlags) base() (*url.URL, error) {
 
 func (f *adminFlags) tlsConfig(base *url.URL) (*tls.Config, error) {
 	if base.Scheme == "http" {
-		for name, file := range map[string]string{"ca-file": f.caFile, "client-cert": f.certFile, "client-key": f.keyFile} {
+		for name, file := range map[string]string{"ca-file": f.caFile, "client-cert": f.cert.certFile, "client-key": f.cert.keyFile} {
 			if file != "" {
 				return nil, fmt.Errorf("--%s: only with an --admin-url of https", name)
 			}
 		}
 		return nil, nil
 	}
-	if (f.certFile == "") != (f.keyFile == "") {
-		return nil, errors.New("--client-cert and --client-key: want both or none")
+	shown, err := f.cert.certificates()
+	if err != nil {
+		return nil, err
 	}
 	roots, err := authorities(f.caFile)
 	if err != nil {
 		return nil, err
 	}
-	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	if f.certFile != "" {
-		pair, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
-		if err != nil {
-			return nil, failed(fmt.Errorf("--client-cert, --client-key: %w", err))
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
+	return &tls.Config{RootCAs: roots, Certificates: shown, MinVersion: tls.VersionTLS12}, nil
 }
 
 // operator is who uses the admin API.
 type operator struct {
 	client.TokenSource
 	login *login // nil: the token is from a file
+	store *tokenStore
 }
 
 // advice says how to get another token, one with this scope.
@@ -125,7 +119,7 @@ func (o operator) advice(scope string) string {
 	if o.login == nil {
 		return "give another token with --admin-token-file"
 	}
-	command := loginCommand(o.login.Issuer, o.login.ClientID, scope == adminScope)
+	command := o.store.loginCommand(o.login.Issuer, o.login.ClientID, scope == adminScope)
 	if scope != adminScope {
 		command += " --scope ..."
 	}
@@ -158,8 +152,8 @@ func (f *adminFlags) operator(cmd *cobra.Command, c *console) (operator, error) 
 	}
 	if stored == nil {
 		return operator{}, failed(fmt.Errorf("no login stored for %s: log in (%s), or give --admin-token-file",
-			f.loginIssuer, loginCommand(f.loginIssuer, cmp.Or(f.loginClient, loginClient), true)))
+			f.loginIssuer, store.loginCommand(f.loginIssuer, cmp.Or(f.loginClient, loginClient), true)))
 	}
 	source := &loginSource{store: store, issuer: stored.Issuer, clientID: stored.ClientID, admin: true, transport: c.transport}
-	return operator{source, stored}, nil
+	return operator{source, stored, store}, nil
 }

@@ -49,6 +49,7 @@ credentials.
 ` + sourceHelp,
 		Example: `  linegatectl connect
   linegatectl connect --ca-file ca.pem 127.0.0.1:8886
+  linegatectl connect --client-cert device.pem --client-key device.key gateway.example.com:8886
   linegatectl connect --token-file /run/device/token gateway.example.com:8886
   echo 'Hello World!' | linegatectl connect`,
 		Args: cobra.MaximumNArgs(1),
@@ -99,6 +100,8 @@ func (f *connectFlags) run(cmd *cobra.Command, c *console, address string) error
 		stay:    f.stay,
 		giveUp:  cancel,
 		plain:   tlsConfig == nil,
+		cert:    f.transport.cert,
+		renewed: f.renewed(),
 	}
 	return talk.run(ctx, client.Config{
 		Address:           address,
@@ -106,6 +109,17 @@ func (f *connectFlags) run(cmd *cobra.Command, c *console, address string) error
 		InsecurePlaintext: f.transport.insecure,
 		Tokens:            tokens,
 	})
+}
+
+// renewed says which token comes next when the gateway wants another.
+func (f *connectFlags) renewed() string {
+	switch f.tokenFile {
+	case "":
+		return "a new token"
+	case "-":
+		return "the same token"
+	}
+	return "--token-file's token"
 }
 
 // tokens returns the token source; one that reads standard input takes its

@@ -2,6 +2,11 @@ package main
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -10,6 +15,8 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/session"
 )
 
@@ -118,7 +125,7 @@ func TestConnectComesBack(t *testing.T) {
 	)
 	r := start(t, "connect", "--token-file", tokenFile(t, iss), address)
 	r.shows("> AUTH <token>", "< BYE invalid_token action=reauth :the token was refused")
-	r.tells("linegatectl: the gateway said invalid_token: the token was refused; connecting again with a new token at once (action reauth)")
+	r.tells("linegatectl: the gateway said invalid_token: the token was refused; connecting again with --token-file's token at once (action reauth)")
 	r.shows("> AUTH <token>", "< OK AUTH", "< BYE idle_timeout action=retry :超时断开连接")
 	r.tells("linegatectl: the gateway said idle_timeout: 超时断开连接; connecting again in ")
 	r.shows("> AUTH <token>", "< OK AUTH")
@@ -224,6 +231,55 @@ func TestConnectTLS(t *testing.T) {
 	}
 }
 
+// A gateway that asks for certificates, and a token that is bound to one (RFC
+// 8705).
+func TestConnectClientCertificate(t *testing.T) {
+	certs, stranger := certtest.New(t), certtest.New(t)
+	o := operate(t, func(c *config.Config) {
+		secure := config.NewListener("127.0.0.1:0")
+		secure.Name = "tls"
+		secure.TLS = &config.TLS{Cert: certs.Cert, Key: certs.Key, ClientCA: certs.CA, ClientAuth: "require"}
+		c.Listen = append(c.Listen, secure)
+	})
+	pair, err := tls.LoadX509KeyPair(certs.Cert, certs.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := sha256.Sum256(pair.Certificate[0])
+	bound := tokenFile(t, o.issuer, authtest.Claim("cnf", map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(hash[:])}))
+	const wants = "linegatectl: the gateway wants a client certificate"
+	for name, test := range map[string]struct {
+		args   []string
+		stderr string // empty: it gets in
+	}{
+		"its own":              {[]string{"--client-cert", certs.Cert, "--client-key", certs.Key}, ""},
+		"none":                 {nil, wants + " (TLS alert: certificate required): give --client-cert and --client-key\n"},
+		"by another authority": {[]string{"--client-cert", stranger.Cert, "--client-key", stranger.Key}, wants + " by another authority than that of --client-cert (TLS alert: unknown certificate authority)\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := run(t, "hello\n", append([]string{"connect", "--token-file", bound, "--ca-file", certs.CA, o.secured}, test.args...)...)
+			if got.stderr != test.stderr || (test.stderr == "") != strings.Contains(got.stdout, "\n< from server: hello\n") {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// The alerts of a server about client certificates, and others.
+func TestCertificateWanted(t *testing.T) {
+	given := certFlags{"device.pem", "device.key"}
+	for alert, want := range map[string][2]string{ // without a certificate, and with one
+		"certificate required":          {"it wants a client certificate (TLS alert: certificate required): give --client-cert and --client-key", "it wants a client certificate by another authority than that of --client-cert (TLS alert: certificate required)"},
+		"unknown certificate authority": {"", "it wants a client certificate by another authority than that of --client-cert (TLS alert: unknown certificate authority)"},
+		"expired certificate":           {"", ""},
+	} {
+		err := fmt.Errorf("client: TLS with gw.test:1: %w", &net.OpError{Op: "remote error", Err: errors.New("tls: " + alert)})
+		if without, with := (&certFlags{}).wanted("it", err), given.wanted("it", err); without != want[0] || with != want[1] {
+			t.Errorf("%s: %q, %q", alert, without, with)
+		}
+	}
+}
+
 // Wrong usage: status 64, one line that names the flag, nothing tried.
 func TestUsage(t *testing.T) {
 	for line, want := range map[string]string{
@@ -232,9 +288,11 @@ func TestUsage(t *testing.T) {
 		"connect a b":                      "accepts at most 1 arg(s), received 2",
 		"connect gw.example.com":           `address "gw.example.com": want host:port`,
 		"connect --nonsense":               "unknown flag: --nonsense",
-		"connect --plaintext --tls":        "--plaintext: not beside --tls, --ca-file or --server-name",
+		"connect --plaintext --tls":        "--plaintext: not beside --tls, --ca-file, --server-name or --client-cert",
 		"connect --insecure-plaintext":     "--insecure-plaintext: only with --plaintext",
 		"connect --plaintext 192.0.2.1:99": "--plaintext: 192.0.2.1:99 is not loopback, the token would cross the network readable; --insecure-plaintext allows it",
+		"connect --client-cert x":          "--client-cert and --client-key: want both or none",
+		"connect --client-key x":           "--client-cert and --client-key: want both or none",
 		"connect --token-file x --scope y": "--scope: not beside --token-file",
 		"connect --token-file x --client-credentials": "--client-credentials: not beside --token-file",
 		"login --device --no-browser":                 "--no-browser: not beside --device, which opens none",

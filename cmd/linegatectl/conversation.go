@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type conversation struct {
 	stay    bool
 	giveUp  context.CancelCauseFunc // ends run, with the reason
 	plain   bool                    // no TLS
+	cert    certFlags
+	renewed string // which token is next when the gateway wants another
 
 	mu      sync.Mutex // serializes output, and guards:
 	talked  bool       // there was a session
@@ -125,7 +128,7 @@ func (t *conversation) watchInput(ctx context.Context) {
 // wait is told of each pause. With nothing more to come from standard input, a
 // script rather hears at once that it failed.
 func (t *conversation) wait(w client.Wait) {
-	reason := plain(w.Err)
+	reason := cmp.Or(t.cert.wanted("the gateway", w.Err), plain(w.Err))
 	if !w.Renewal && t.hintsAtTLS(w.Err) {
 		reason += " (if this is a TLS port, use --tls or --ca-file)"
 	}
@@ -139,7 +142,7 @@ func (t *conversation) wait(w client.Wait) {
 			return
 		}
 	}
-	t.tell("%s; %s", reason, plan(w))
+	t.tell("%s; %s", reason, t.plan(w))
 }
 
 func (t *conversation) inputEnded() bool {
@@ -159,13 +162,13 @@ func (t *conversation) hintsAtTLS(err error) bool {
 }
 
 // plan says what happens next, and when.
-func plan(w client.Wait) string {
+func (t *conversation) plan(w client.Wait) string {
 	what := "connecting again"
 	if w.Renewal {
 		what = "renewing the token again"
 	}
 	if w.Action == wire.Reauth {
-		what += " with a new token"
+		what += " with " + t.renewed
 	}
 	when := "at once"
 	if w.For > 0 {

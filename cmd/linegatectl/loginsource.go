@@ -97,11 +97,11 @@ func (s *loginSource) renew(ctx context.Context, fresh bool) (renewed login, err
 
 // again is an error that only a person can do something about.
 func (s *loginSource) again(why string) error {
-	return fmt.Errorf("%s; log in again: %s", why, loginCommand(s.issuer, s.clientID, s.admin))
+	return fmt.Errorf("%s; log in again: %s", why, s.store.loginCommand(s.issuer, s.clientID, s.admin))
 }
 
 // loginCommand is the command that makes a login, for a person to paste.
-func loginCommand(issuer, clientID string, admin bool) string {
+func (s *tokenStore) loginCommand(issuer, clientID string, admin bool) string {
 	command := "linegatectl login"
 	if admin {
 		command += " --admin"
@@ -111,6 +111,9 @@ func loginCommand(issuer, clientID string, admin bool) string {
 	}
 	if clientID != loginClient {
 		command += " --client-id " + brief(clientID, true)
+	}
+	if s.named {
+		command += " --token-store " + cell(s.path)
 	}
 	return command
 }

@@ -232,7 +232,7 @@ func TestLoginSource(t *testing.T) {
 				if test.login != nil {
 					test.login(&stored)
 				}
-				store := &tokenStore{filepath.Join(t.TempDir(), "tokens.json")}
+				store := &tokenStore{path: filepath.Join(t.TempDir(), "tokens.json")}
 				if err := store.update(t.Context(), func(all *contents) error { all.put(stored); return nil }); err != nil {
 					t.Fatal(err)
 				}
@@ -261,7 +261,7 @@ func TestLoginSource(t *testing.T) {
 // What another process has renewed is taken over, also where a fresh token is
 // wanted: it is one that this process has not had.
 func TestLoginSourceTakesOver(t *testing.T) {
-	store := &tokenStore{filepath.Join(t.TempDir(), "tokens.json")}
+	store := &tokenStore{path: filepath.Join(t.TempDir(), "tokens.json")}
 	now := time.Now()
 	put := func(id string) {
 		t.Helper()

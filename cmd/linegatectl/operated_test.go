@@ -23,6 +23,7 @@ type operated struct {
 	issuer    *authtest.Issuer // main
 	operators *authtest.Issuer // ops
 	address   string           // for devices
+	secured   string           // with TLS, where there is a listener tls
 	api       string           // host:port of the admin API
 	admin     []string         // the flags by which linegatectl finds it, with a token
 }
@@ -56,6 +57,9 @@ func operate(t *testing.T, change func(*config.Config)) *operated {
 		}
 	})
 	o.address = gateway.Addr("plain").String()
+	if addr := gateway.Addr("tls"); addr != nil {
+		o.secured = addr.String()
+	}
 	o.api = gateway.AdminAddr().String()
 	o.admin = []string{"--admin-url", "http://" + o.api, "--admin-token-file", o.operator()}
 	return o

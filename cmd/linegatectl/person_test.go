@@ -226,7 +226,7 @@ func loggedIn(t *testing.T, o *observed) (environ []string, store *tokenStore) {
 	}
 	r.ends(exitOK)
 	_, path, _ := strings.Cut(environ[0], "=")
-	return environ, &tokenStore{path}
+	return environ, &tokenStore{path: path}
 }
 
 // address waits for the address that a login prints.

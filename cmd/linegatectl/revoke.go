@@ -16,7 +16,7 @@ type revokeFlags struct {
 	target targetFlags
 
 	issuedBefore, forgetAt string
-	keepFor                time.Duration
+	keepFor                string
 	reason                 string
 	yes                    bool
 	output                 string
@@ -72,7 +72,7 @@ tokens has expired. What is forgotten sooner is accepted again.
 	f.target.add(cmd)
 	flags.StringVar(&f.issuedBefore, "issued-before", "", "`time` (RFC 3339) before which the tokens of a subject, client or issuer were issued, instead of now; one to come keeps new ones out until then")
 	flags.StringVar(&f.forgetAt, "forget-at", "", "`time` (RFC 3339) when the last of the tokens has expired")
-	flags.DurationVar(&f.keepFor, "for", 0, "the same, as a `duration` from now such as 24h")
+	flags.StringVar(&f.keepFor, "for", "", "the same, as a `duration` from now such as 24h")
 	flags.StringVar(&f.reason, "reason", "", "`text` for the record, at most 256 bytes")
 	flags.BoolVar(&f.yes, "yes", false, "really revoke all that a key has signed, or an issuer issued")
 	addOutputFlag(cmd, &f.output)
@@ -134,10 +134,15 @@ func (f *revokeFlags) forgotten(cmd *cobra.Command, kind string) (time.Time, err
 		return time.Time{}, fmt.Errorf("--for, --forget-at: not with --%s, whose token says when it expires", kind)
 	case at:
 		return timeOf("forget-at", f.forgetAt)
-	case f.keepFor <= 0:
+	}
+	keepFor, err := time.ParseDuration(f.keepFor)
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("--for: %s is no duration such as 90m or 24h; 7 days are 168h", cell(f.keepFor))
+	case keepFor <= 0:
 		return time.Time{}, errors.New("--for: want more than 0")
 	}
-	return time.Now().Add(f.keepFor).UTC().Truncate(time.Second), nil
+	return time.Now().Add(keepFor).UTC().Truncate(time.Second), nil
 }
 
 func timeOf(flag, text string) (time.Time, error) {

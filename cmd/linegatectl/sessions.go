@@ -39,7 +39,7 @@ key_id, token_id, remote, opened_at and expires_at there.
 		},
 	}
 	flags := cmd.Flags()
-	flags.String("issuer", "", "only sessions of the issuer with this configured `name`")
+	flags.String("issuer", "", "only sessions of the issuer with this configured `name`, or iss")
 	flags.String("subject", "", "only sessions of this `subject`")
 	flags.String("client-id", "", "only sessions of the client with this `ID`")
 	flags.String("key-id", "", "only sessions whose token the key with this `ID` has signed")

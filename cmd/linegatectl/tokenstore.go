@@ -24,23 +24,24 @@ const storeVariable = "LINEGATECTL_TOKEN_STORE"
 // (RFC 9700 section 4.14.2). So whoever changes the file holds a lock from
 // reading it to replacing it, the request to the issuer included.
 type tokenStore struct {
-	path string
+	path  string
+	named bool // by the flag, which advice has to repeat
 }
 
 // openStore returns the store that the flag, the environment or the user's
 // configuration directory names; it need not exist yet.
 func openStore(c *console, flag string) (*tokenStore, error) {
 	if flag != "" {
-		return &tokenStore{flag}, nil
+		return &tokenStore{path: flag, named: true}, nil
 	}
 	if path, ok := c.variable(storeVariable); ok && path != "" {
-		return &tokenStore{path}, nil
+		return &tokenStore{path: path}, nil
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return nil, fmt.Errorf("no place for the token file: %w; give --token-store", err)
 	}
-	return &tokenStore{filepath.Join(dir, "linegatectl", "tokens.json")}, nil
+	return &tokenStore{path: filepath.Join(dir, "linegatectl", "tokens.json")}, nil
 }
 
 // contents is the file.

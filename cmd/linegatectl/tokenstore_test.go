@@ -16,7 +16,7 @@ import (
 // beside it but the lock.
 func TestStoreIsPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "linegatectl")
-	store := &tokenStore{filepath.Join(dir, "tokens.json")}
+	store := &tokenStore{path: filepath.Join(dir, "tokens.json")}
 	put := func(l login) {
 		t.Helper()
 		if err := store.update(t.Context(), func(all *contents) error { all.put(l); return nil }); err != nil {
@@ -111,7 +111,7 @@ func TestStoreNotWritable(t *testing.T) {
 
 // Which login is meant.
 func TestStoreFind(t *testing.T) {
-	store := &tokenStore{filepath.Join(t.TempDir(), "tokens.json")}
+	store := &tokenStore{path: filepath.Join(t.TempDir(), "tokens.json")}
 	err := store.update(t.Context(), func(all *contents) error {
 		all.Logins = []login{{Issuer: "a", ClientID: "x"}, {Issuer: "b", ClientID: "x"}, {Issuer: "b", ClientID: "y"}}
 		return nil
@@ -143,7 +143,7 @@ func TestStoreFind(t *testing.T) {
 
 // Updates wait for each other, and one that waits can give up.
 func TestStoreLock(t *testing.T) {
-	store := &tokenStore{filepath.Join(t.TempDir(), "tokens.json")}
+	store := &tokenStore{path: filepath.Join(t.TempDir(), "tokens.json")}
 	const each, writers = 20, 4
 	done := make(chan error, writers)
 	for w := range writers {
@@ -182,7 +182,7 @@ func TestStoreLock(t *testing.T) {
 // A failure to write is told, also where the change itself failed.
 func TestStoreNotReplaced(t *testing.T) {
 	for _, changeErr := range []error{nil, errors.New("refused")} {
-		store := &tokenStore{filepath.Join(t.TempDir(), "tokens.json")}
+		store := &tokenStore{path: filepath.Join(t.TempDir(), "tokens.json")}
 		err := store.update(t.Context(), func(all *contents) error {
 			all.put(login{Issuer: "a"})
 			if err := os.Mkdir(store.path, 0o700); err != nil {

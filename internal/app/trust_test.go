@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -355,7 +356,7 @@ func TestIssuerRemoved(t *testing.T) {
 }
 
 // TestIssuerRemovedAndKicked: who does not want to wait for the grace finds the
-// sessions by the name that their issuer had, and they do not come back.
+// sessions by their issuer's iss, and they do not come back.
 func TestIssuerRemovedAndKicked(t *testing.T) {
 	var second *authtest.Issuer
 	r := start(t, func(c *config.Config) {
@@ -375,7 +376,7 @@ func TestIssuerRemovedAndKicked(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaves.expectNotice(time.Hour)
-	_, list := r.admin("GET", "/v1/sessions?issuer=second", "")
+	_, list := r.admin("GET", "/v1/sessions?issuer="+url.QueryEscape(second.URL), "")
 	if strings.Count(list, `"session":`) != 1 || !strings.Contains(list, `"session":"`+leaves.session+`"`) {
 		t.Errorf("listed %s", list)
 	}

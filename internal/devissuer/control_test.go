@@ -1,6 +1,8 @@
 package devissuer_test
 
 import (
+	"html"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -24,7 +26,7 @@ func TestControlPage(t *testing.T) {
 		})
 	}
 	dev.opens("/dev/").sees(200, server.url, keys[0], keys[1], "dev-device", "linegatectl", "Alice, Bob", `value="5m0s"`,
-		"<option selected>ES256", "<option selected>none", `value="jwks" checked`, `value="metadata" checked`)
+		"linegate:admin</code> <span class=\"note\">on request", "<option selected>ES256", "<option selected>none", `value="jwks" checked`, `value="metadata" checked`)
 	if strings.Contains(dev.page, "dev-secret") {
 		t.Error("a secret is on the page")
 	}
@@ -50,6 +52,44 @@ func TestControlPage(t *testing.T) {
 	send("/dev/outage", url.Values{"mode": {"none"}}).sees(200, "<option selected>none")
 	send("/dev/remove", url.Values{"kid": {"x"}}).sees(404, "no key with this kid")
 	send("/dev/settings", url.Values{"token_lifetime": {"soon"}}).sees(400, "token_lifetime", "soon")
+}
+
+// TestControlScripts runs what the page shows to scripts, as curl would.
+func TestControlScripts(t *testing.T) {
+	server := start(t, devissuer.Config{})
+	dev := newPerson(t, server)
+	_, shown, _ := strings.Cut(dev.opens("/dev/").page, "<pre ")
+	shown, _, _ = strings.Cut(shown, "</pre>")
+	var did []string
+	for line := range strings.Lines(html.UnescapeString(shown)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "curl" {
+			continue
+		}
+		path, found := strings.CutPrefix(words[len(words)-1], server.url)
+		if !found {
+			t.Fatalf("not to %s: %s", server.url, line)
+		}
+		method, body, how := "GET", url.Values{}, func(*http.Request) {}
+		for i, word := range words {
+			switch word {
+			case "-X":
+				method = words[i+1]
+			case "-d":
+				name, value, _ := strings.Cut(words[i+1], "=")
+				body.Add(name, value)
+				method, how = "POST", form
+			}
+		}
+		if got := server.do(method, path, body.Encode(), how); got.status != 200 || got.member(t, "signing") == "" {
+			t.Errorf("%s: %d %s", line, got.status, got.body)
+		}
+		did = append(did, path)
+	}
+	want := []string{"/dev/state", "/dev/rotate", "/dev/remove", "/dev/settings", "/dev/outage"}
+	if !slices.Equal(did, want) {
+		t.Errorf("shown %q, want %q", did, want)
+	}
 }
 
 // TestControlAPI lists what scripts post, and the state that comes of it.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,7 @@ func TestStoredLater(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				dir, log := filepath.Join(t.TempDir(), "state"), new(strings.Builder)
+				dir, log := filepath.Join(t.TempDir(), "state"), new(sharedLog)
 				d, err := Open(dir, slog.New(slog.NewTextHandler(log, nil)))
 				if err != nil {
 					t.Fatal(err)
@@ -63,10 +64,28 @@ func TestStoredLater(t *testing.T) {
 	}
 }
 
+// sharedLog is a log that is read while a timer's goroutine may write it.
+type sharedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *sharedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *sharedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // TestNotStoredAtTheStop: the last attempt is on the record, and the end.
 func TestNotStoredAtTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir, log := filepath.Join(t.TempDir(), "state"), new(strings.Builder)
+		dir, log := filepath.Join(t.TempDir(), "state"), new(sharedLog)
 		d, err := Open(dir, slog.New(slog.NewTextHandler(log, nil)))
 		if err != nil {
 			t.Fatal(err)

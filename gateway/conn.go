@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"container/list"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linegate/linegate/internal/secure"
 	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
@@ -42,7 +43,7 @@ func (c *conn) run() {
 		reason = failure
 		return
 	}
-	if reason = served.Login(); reason == 0 {
+	if reason = served.Attend(); reason == 0 {
 		go c.attend(served)
 	}
 }
@@ -52,7 +53,9 @@ func (c *conn) run() {
 func (c *conn) attend(served Conn) {
 	reason := wire.Panic
 	defer func() { c.done(reason, recover()) }()
-	reason = served.Serve()
+	if reason = served.Attend(); reason == 0 {
+		go c.attend(served)
+	}
 }
 
 // done ends c for reason, unless there is none yet.
@@ -74,19 +77,23 @@ func (c *conn) handshake() (nc net.Conn, failure wire.Code) {
 	if c.listener.TLS == nil {
 		return plain, 0
 	}
-	secure := tls.Server(plain, c.listener.TLS.Config())
-	_ = secure.SetDeadline(time.Now().Add(timeouts.Handshake))
-	if err := secure.Handshake(); err != nil {
+	tlsConn := secure.Server(plain, c.listener.TLS.Config())
+	_ = tlsConn.SetDeadline(time.Now().Add(timeouts.Handshake))
+	if err := tlsConn.Handshake(&turn{handshakes: &c.gateway.handshakes}); err != nil {
 		if code := c.endedFor(); code != 0 {
 			return nil, code
+		}
+		if errors.Is(err, errBusy) {
+			c.gateway.log.Warn("TLS handshake not begun", slog.String("listener", c.listener.Name), slog.Any("error", err))
+			return nil, wire.TemporarilyUnavailable
 		}
 		// A stranger who speaks no TLS is not an error of this gateway.
 		c.gateway.log.Debug("TLS handshake failed", slog.String("listener", c.listener.Name),
 			slog.String("remote", c.nc.RemoteAddr().String()), slog.Any("error", err))
 		return nil, wire.TLSFailed
 	}
-	_ = secure.SetDeadline(time.Time{})
-	return secure, 0
+	_ = tlsConn.SetDeadline(time.Time{})
+	return tlsConn, 0
 }
 
 // serve makes the Conn that serves nc, unless c was told to end meanwhile.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,13 +20,11 @@ import (
 
 // Conn serves one connection.
 type Conn interface {
-	// Login runs the connection until its client is no stranger any more,
-	// and returns 0, or to its end.
-	Login() wire.Code
-	// Serve runs it from there to its end. Both close it when they have come
-	// to its end, and return why it ended; the other methods may be called
-	// from any goroutine and do not wait.
-	Serve() wire.Code
+	// Attend serves the connection to its end, closes it, and returns why it
+	// ended; or it returns 0, and another goroutine is to call it again: the
+	// stack that the connection needed so far is not kept. The other methods
+	// may be called from any goroutine and do not wait.
+	Attend() wire.Code
 	// Announce tells the client that the gateway goes away, and when to come
 	// back, counted from the close.
 	Announce(retryAfter time.Duration)
@@ -60,6 +59,8 @@ type Gateway struct {
 	timeouts atomic.Pointer[Timeouts]
 	metrics  *Metrics
 	log      *slog.Logger
+
+	handshakes handshakes
 
 	serving  sync.WaitGroup // connections, tracked and refused, and accept loops
 	stopping chan struct{}  // closed with closed
@@ -96,6 +97,7 @@ func New(cfg Config) (*Gateway, error) {
 		conns:     make(map[*conn]struct{}),
 		stopping:  make(chan struct{}),
 	}
+	g.handshakes.max = runtime.GOMAXPROCS(0)
 	if g.metrics == nil {
 		g.metrics = NewMetrics(nil)
 	}

@@ -34,11 +34,7 @@ func serveLines(nc net.Conn, authenticated func()) Conn {
 	return &liner{nc: nc, in: bufio.NewReader(nc), authenticated: authenticated}
 }
 
-func (l *liner) Login() wire.Code { return l.lines(true) }
-
-func (l *liner) Serve() wire.Code { return l.lines(false) }
-
-func (l *liner) lines(loginOnly bool) wire.Code {
+func (l *liner) Attend() wire.Code {
 	for {
 		line, err := l.in.ReadString('\n')
 		l.mu.Lock()
@@ -55,9 +51,7 @@ func (l *liner) lines(loginOnly bool) wire.Code {
 		case line == "in\n":
 			l.authenticated()
 			io.WriteString(l.nc, "welcome\n")
-			if loginOnly {
-				return 0
-			}
+			return 0
 		default:
 			io.WriteString(l.nc, line)
 		}
@@ -497,8 +491,7 @@ func TestShutdownSpreads(t *testing.T) {
 // stubborn ends for nobody.
 type stubborn struct{ nc net.Conn }
 
-func (stubborn) Login() wire.Code { return 0 }
-func (s stubborn) Serve() wire.Code {
+func (s stubborn) Attend() wire.Code {
 	io.Copy(s.nc, s.nc)
 	return wire.Forced
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -126,6 +127,7 @@ func (s *Session) adopt() {
 // enter makes an authenticated session known.
 func (s *Session) enter(now moment) {
 	s.since, s.entered = now, true
+	s.deep, s.served = true, now.mono-silence // what comes need not wait on this stack
 	if s.authenticated != nil {
 		s.authenticated()
 		s.authenticated = nil
@@ -147,7 +149,7 @@ func (s *Session) introduce(now moment) {
 	s.srv.sessions.add(s)
 	s.orders.open = true
 	s.reviewHeld(now)
-	s.send(noFD)
+	s.send(steady.NoFD)
 }
 
 // leave undoes enter, once; it is also deferred, for panics.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/secure"
 	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
@@ -188,9 +189,9 @@ func tlsPairs(t testing.TB) func(testing.TB) (client, server net.Conn) {
 	clientConfig := &tls.Config{RootCAs: authority.Roots(), ServerName: "localhost"}
 	return func(t testing.TB) (client, server net.Conn) {
 		c, s := tcpPair(t)
-		tlsClient, tlsServer := tls.Client(c, clientConfig), tls.Server(s, serverConfig)
+		tlsClient, tlsServer := tls.Client(c, clientConfig), secure.Server(s.(*steady.Conn), serverConfig)
 		done := make(chan error, 1)
-		go func() { done <- tlsServer.Handshake() }()
+		go func() { done <- tlsServer.Handshake(nil) }()
 		if err := errors.Join(tlsClient.Handshake(), <-done); err != nil {
 			t.Fatal(err)
 		}

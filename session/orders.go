@@ -106,6 +106,7 @@ func (s *Session) obey(now moment) moment {
 	if !o.any {
 		return now
 	}
+	s.deep = true
 	s.machine.expire(now)
 	if err := s.out.failure(); err != nil {
 		s.machine.finish(writeFailure(err), 0, &s.reply)

@@ -2,7 +2,8 @@ package session
 
 import (
 	"sync"
-	"syscall"
+
+	"github.com/linegate/linegate/internal/steady"
 )
 
 // outbox is the way of every line to the client. Replies and pushed lines come
@@ -26,7 +27,7 @@ type outbox struct {
 const writeChunk = 16 << 10
 
 // add takes replies. It never blocks; whoever adds looks at full before
-// reading on. fd is the socket, where the caller has it at hand; else noFD.
+// reading on. fd is the socket, where the caller has it at hand; else steady.NoFD.
 func (o *outbox) add(lines []byte, fd int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -40,7 +41,7 @@ func (o *outbox) push(line []byte) bool {
 	if len(o.pending)+o.inFlight+len(line) > o.limit() {
 		return false
 	}
-	o.put(line, noFD)
+	o.put(line, steady.NoFD)
 	return true
 }
 
@@ -49,26 +50,51 @@ func (o *outbox) put(lines []byte, fd int) {
 		return
 	}
 	if !o.writing && o.s.raw != nil {
-		n := writeNow(o.s.raw, fd, lines)
-		o.sent(n)
-		lines = lines[n:]
-		if len(lines) == 0 {
-			return
-		}
+		lines = lines[o.writeNow(lines, fd):]
 	}
 	o.pending = append(o.pending, lines...)
-	if !o.writing {
+	o.startWriting()
+}
+
+// writeNow writes what goes out without waiting.
+func (o *outbox) writeNow(lines []byte, fd int) (n int) {
+	if o.s.sealed == nil {
+		n = steady.WriteNow(o.s.raw, fd, lines)
+	} else if n = o.s.sealed.WriteReady(fd, lines); o.encrypted() {
+		o.inFlight = n
+	}
+	o.sent(n)
+	return n
+}
+
+// settle sees to what TLS itself had to say.
+func (o *outbox) settle() {
+	if o.encrypted() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.startWriting()
+	}
+}
+
+// startWriting starts a writer where there is something to write, and none.
+func (o *outbox) startWriting() {
+	if !o.writing && o.unsent() {
 		o.writing = true
 		go o.write()
 	}
 }
 
-// write writes until nothing is pending.
+func (o *outbox) unsent() bool { return o.err == nil && (len(o.pending) > 0 || o.encrypted()) }
+
+// encrypted reports whether TLS has something that the socket did not take.
+func (o *outbox) encrypted() bool { return o.s.sealed != nil && o.s.sealed.Unsent() }
+
+// write writes until nothing is unsent.
 func (o *outbox) write() {
 	var chunks []byte
 	for {
 		o.mu.Lock()
-		if len(o.pending) == 0 || o.err != nil {
+		if !o.unsent() {
 			o.writing = false
 			o.pending = nil // an idle session keeps no buffer
 			o.relieve()
@@ -76,14 +102,16 @@ func (o *outbox) write() {
 			return
 		}
 		chunks, o.pending = o.pending, chunks[:0]
-		o.inFlight = len(chunks)
+		o.inFlight += len(chunks)
 		o.mu.Unlock()
 		o.writeAll(chunks)
 	}
 }
 
+// writeAll writes chunks, also when there are none: what is encrypted already
+// goes out before.
 func (o *outbox) writeAll(chunks []byte) {
-	for len(chunks) > 0 {
+	for more := true; more; more = len(chunks) > 0 {
 		n, err := o.s.nc.Write(chunks[:min(len(chunks), writeChunk)])
 		o.sent(n)
 		chunks = chunks[n:]
@@ -154,39 +182,3 @@ func (o *outbox) failure() error {
 func (o *outbox) limit() int { return o.s.rules.MaxOutbound }
 
 func (o *outbox) sent(n int) { o.s.srv.metrics.bytesSent.Add(int64(n)) }
-
-// noFD says that the caller has no descriptor at hand.
-const noFD = -1
-
-// writeNow writes what the socket takes at once, without waiting. An error is
-// left for the next blocking write to meet.
-func writeNow(raw syscall.RawConn, fd int, b []byte) int {
-	if fd != noFD {
-		n, _ := syscall.Write(fd, b)
-		return max(n, 0)
-	}
-	w := socketWriters.Get().(*socketWriter)
-	defer socketWriters.Put(w)
-	w.b, w.n = b, 0
-	_ = raw.Write(w.callback)
-	w.b = nil
-	return max(w.n, 0)
-}
-
-type socketWriter struct {
-	callback func(fd uintptr) bool // write, made once
-	b        []byte
-	n        int
-}
-
-var socketWriters = sync.Pool{New: func() any {
-	w := new(socketWriter)
-	w.callback = w.write
-	return w
-}}
-
-// write says done whatever happened: a full socket is no reason to wait.
-func (w *socketWriter) write(fd uintptr) bool {
-	w.n, _ = syscall.Write(int(fd), w.b)
-	return true
-}

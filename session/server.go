@@ -176,6 +176,7 @@ func (srv *Server) New(nc net.Conn, authenticated func()) *Session {
 	s := &Session{srv: srv, nc: nc, authenticated: authenticated}
 	s.rules = srv.rules.Load()
 	s.out.s = s
+	s.sealed, _ = nc.(sealed)
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw, s.readable = raw, s.onReadable

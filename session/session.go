@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -22,10 +23,13 @@ type Session struct {
 	authenticated func()
 
 	// Owned by the serving goroutine.
-	raw       syscall.RawConn       // of plain TCP; nil: read by nc.Read
+	raw       syscall.RawConn       // the socket; nil: read by nc.Read
+	sealed    sealed                // nc, where it is behind TLS
 	readable  func(fd uintptr) bool // onReadable, made once
 	armed     time.Duration         // when the read deadline is; 0: to be set
 	served    time.Duration         // when the last batch was
+	hot       bool                  // the one before it was a moment earlier
+	deep      bool                  // this goroutine's stack may have grown
 	machine   machine
 	reply     Reply
 	in        []byte       // read and not yet taken; holds a buffer only while needed
@@ -93,15 +97,19 @@ func (s *Session) Push(text []byte) error {
 	return nil
 }
 
-// Login runs the connection until its client is authenticated, and returns 0,
-// or until it ends, and returns why.
-func (s *Session) Login() wire.Code { return s.run(true) }
+// Serve runs the connection to its close, and returns why it ended.
+func (s *Session) Serve() wire.Code {
+	for {
+		if end := s.Attend(); end != 0 {
+			return end
+		}
+	}
+}
 
-// Serve runs the connection to its close, and returns why it ended. Called by a
-// goroutine that did not Login it holds a smaller stack.
-func (s *Session) Serve() wire.Code { return s.run(false) }
-
-func (s *Session) run(loginOnly bool) wire.Code {
+// Attend is Serve in parts. It returns 0 when the session is silent and this
+// goroutine's stack may have grown: another one, which is to call Attend again,
+// waits on a smaller one.
+func (s *Session) Attend() wire.Code {
 	handedOver := false
 	defer func() {
 		if !handedOver {
@@ -121,7 +129,8 @@ func (s *Session) run(loginOnly bool) wire.Code {
 		if s.machine.stage == over || s.machine.stage == ended {
 			s.mute() // no pushed line may come behind the BYE
 		}
-		s.send(noFD)
+		s.deep = s.deep || len(s.reply.buf) > 0
+		s.send(steady.NoFD)
 		switch s.machine.need() {
 		case needNothing:
 			s.leave()
@@ -138,7 +147,8 @@ func (s *Session) run(loginOnly bool) wire.Code {
 				now = s.awaitRelief(now, relief)
 			} else if batch {
 				now = s.srv.clock()
-			} else if loginOnly && s.entered {
+			} else if s.silent(now) {
+				s.handOver()
 				handedOver = true
 				return 0
 			} else if s.raw != nil {

@@ -8,18 +8,20 @@ import (
 	"time"
 )
 
-// What a session on a socket of its own (plain TCP) saves by reading it
-// directly: it waits without a buffer, in the goroutine that serves, and reads,
-// serves and writes a batch without a step through the runtime's poller.
+// What a session saves by waiting for its socket itself, with TLS or without: it
+// waits without a buffer, in the goroutine that serves, and reads, serves and
+// writes a batch without a step through the runtime's poller.
 
 const (
 	// hotGap is the longest time between two batches of a session that is
 	// hot: it waits again after a read that did not fill its buffer, without
 	// another that would find nothing. The end of the stream may have come
-	// with those bytes, and the poller tells of it only once, so a hot
-	// session that falls silent looks again within confirmWithin.
-	hotGap        = 250 * time.Millisecond
-	confirmWithin = time.Second
+	// with those bytes, and the poller tells of it only once.
+	hotGap = 250 * time.Millisecond
+	// silence is the time after a batch in which a session looks again: for
+	// the end of its stream, if it was hot, and for a goroutine to wait in
+	// place of this one, whose stack the batch may have made grow.
+	silence = time.Second
 )
 
 // serveSocket waits for input, at most until the machine wants to look at the
@@ -30,6 +32,9 @@ func (s *Session) serveSocket(now moment) moment {
 		return now
 	}
 	due := s.machine.next(now)
+	if s.deep {
+		due = min(due, s.served+silence)
+	}
 	if !s.arm(now, due) {
 		return s.srv.clock()
 	}
@@ -74,36 +79,55 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 	for !s.urgent.Load() {
 		s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
 		room := cap(s.in) - len(s.in)
-		n, err := syscall.Read(int(fd), s.in[len(s.in):cap(s.in)])
-		if n <= 0 {
+		n, err := s.readReady(int(fd), s.in[len(s.in):cap(s.in)])
+		if err == syscall.EAGAIN {
 			s.dropIdle()
-			switch {
-			case err == syscall.EAGAIN:
-				return false
-			case err == syscall.EINTR:
-				continue
-			case err == nil:
-				err = io.EOF
-			}
-			s.readErr = err
-			return true
+			return false
 		}
+		s.readErr = err
 		s.in = s.in[:len(s.in)+n]
 		now, more := s.serveBatch(int(fd), n)
-		if !more {
+		if !more || err != nil {
 			return true
 		}
-		if n < room && s.hot(now) {
-			return !s.arm(now, now.mono+confirmWithin)
+		if !s.deep {
+			s.deep = true
+			if !s.arm(now, now.mono+silence) {
+				return true
+			}
+		}
+		if n < room && s.hot {
+			return false
 		}
 	}
 	return true
+}
+
+// readReady reads what there is, and says EAGAIN where that is nothing.
+func (s *Session) readReady(fd int, b []byte) (int, error) {
+	if s.sealed != nil {
+		return s.sealed.ReadReady(fd, b)
+	}
+	for {
+		n, err := syscall.Read(fd, b)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
 }
 
 // serveBatch serves n more bytes, and reports whether only input is wanted now.
 func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 	s.srv.metrics.bytesReceived.Add(int64(n))
 	now = s.srv.clock()
+	s.hot = now.mono-s.served <= hotGap
+	s.served = now.mono
 	if s.urgent.Load() { // an order may be to serve nothing more
 		now = s.obey(now)
 	}
@@ -112,15 +136,22 @@ func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 		return now, false
 	}
 	s.send(fd)
+	s.out.settle()
 	_, full := s.out.full()
 	return now, !full && now.mono < s.armed
 }
 
-// hot reports whether the batch before this one was served a moment ago.
-func (s *Session) hot(now moment) bool {
-	gap := now.mono - s.served
-	s.served = now.mono
-	return gap <= hotGap
+// silent reports whether the session has been so for long enough to be left to
+// another goroutine.
+func (s *Session) silent(now moment) bool {
+	return s.deep && s.raw != nil && now.mono-s.served >= silence
+}
+
+// handOver leaves the session to another goroutine, which begins with a look at
+// the socket: not even that may allocate there, because it can grow a stack.
+func (s *Session) handOver() {
+	s.deep = false
+	s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
 }
 
 // dropIdle gives a buffer back that holds nothing.

@@ -17,7 +17,6 @@ import (
 
 	"github.com/linegate/linegate/gateway"
 	"github.com/linegate/linegate/internal/config"
-	"github.com/linegate/linegate/internal/memory"
 	"github.com/linegate/linegate/internal/ops"
 	"github.com/linegate/linegate/internal/state"
 	"github.com/linegate/linegate/session"
@@ -177,7 +176,6 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	background.Go(func() { a.issuers.run(work) })
 	background.Go(func() { a.sessions.Run(work) })
-	background.Go(func() { memory.GiveBack(work) })
 	background.Go(func() { giveBack(work) })
 	failed := make(chan error, len(a.listeners)+2)
 	for _, l := range a.listeners {

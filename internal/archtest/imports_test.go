@@ -31,7 +31,6 @@ var rooms = map[string][]string{
 	"internal/chart":     {},
 	"internal/load":      {"wire", "internal/chart"},
 	"internal/mint":      {},
-	"internal/memory":    {},
 	"internal/oplog":     {},
 	"internal/ops":       {},
 	"internal/config":    {},
@@ -39,7 +38,7 @@ var rooms = map[string][]string{
 	"internal/secure":    {"internal/steady"},
 	"internal/steady":    {},
 	"internal/devissuer": {"internal/mint"},
-	"internal/app":       {"auth", "gateway", "session", "wire", "internal/admin", "internal/config", "internal/memory", "internal/oplog", "internal/ops", "internal/state"},
+	"internal/app":       {"auth", "gateway", "session", "wire", "internal/admin", "internal/config", "internal/oplog", "internal/ops", "internal/state"},
 
 	"bench/compare":    {"internal/chart", "internal/load", "internal/mint"},
 	"bench/goserver":   {},

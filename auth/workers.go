@@ -25,9 +25,10 @@ type workers struct {
 }
 
 type job struct {
-	ctx  context.Context
-	do   func()
-	done chan struct{}
+	ctx    context.Context
+	do     func()
+	done   chan struct{}
+	failed any // what do panicked with
 }
 
 // maxQueue is how long a job may have to wait, as far as can be told when it
@@ -37,7 +38,8 @@ const maxQueue = 2 * time.Second
 var errBusy = errors.New("too many tokens wait to be verified")
 
 // do has f done by a worker. It returns an Error when f will not be done: there
-// is too much to do already, or ctx ended first.
+// is too much to do already, or ctx ended first. A panic of f is the caller's:
+// on the worker it would end the process, and all its sessions.
 func (w *workers) do(ctx context.Context, f func()) *Error {
 	j := &job{ctx: ctx, do: f, done: make(chan struct{})}
 	if wait := w.enqueue(j); wait > 0 {
@@ -46,6 +48,9 @@ func (w *workers) do(ctx context.Context, f func()) *Error {
 		return refusal
 	}
 	<-j.done
+	if j.failed != nil {
+		panic(j.failed)
+	}
 	if j.do != nil {
 		refusal := refuse(Overload, "", errBusy)
 		refusal.RetryAfter = time.Second + randomUpTo(maxQueue)
@@ -79,13 +84,18 @@ func (w *workers) work() {
 		}
 		start := time.Now()
 		if j.ctx.Err() == nil {
-			j.do()
-			j.do = nil
+			j.run()
 		}
 		took = time.Since(start)
 		close(j.done)
 		runtime.Gosched() // sessions that have something to serve come first
 	}
+}
+
+func (j *job) run() {
+	defer func() { j.failed = recover() }()
+	j.do()
+	j.do = nil
 }
 
 // next returns the job that has waited longest; nil: there is none, and the

@@ -87,4 +87,24 @@ func TestWorkers(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a panic is the caller's, and the worker goes on", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := workers{max: 1}
+			said := func() (said any) {
+				defer func() { said = recover() }()
+				_ = w.do(t.Context(), func() { panic("a fault") })
+				return nil
+			}()
+			if said != "a fault" {
+				t.Errorf("panicked with %v", said)
+			}
+			if err := w.do(t.Context(), func() {}); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			if w.running != 0 {
+				t.Errorf("%d workers left", w.running)
+			}
+		})
+	})
 }

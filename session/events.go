@@ -24,6 +24,7 @@ type events struct {
 
 // event is a session that opened, or one that closed.
 type event struct {
+	at       time.Time // set by add
 	session  *Session
 	identity *auth.Identity // that it opened with; nil: it closed
 	reason   wire.Code
@@ -47,6 +48,7 @@ func (e *events) add(ev event) {
 	if !e.log.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
+	ev.at = time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.waiting) >= maxEvents {
@@ -93,13 +95,18 @@ func (e *events) next(batch *[]event) bool {
 	return e.logging
 }
 
+// log writes the record with the time at which it happened: what others log of
+// the session meanwhile may be written before it.
 func (ev *event) log(log *slog.Logger) {
+	r := slog.NewRecord(ev.at, slog.LevelInfo, "session closed", 0)
 	if id := ev.identity; id != nil {
-		log.Info("session opened", ev.session.logID(), ev.session.logRemote(),
+		r.Message = "session opened"
+		r.AddAttrs(ev.session.logID(), ev.session.logRemote(),
 			slog.String("issuer", id.IssuerName), foreign("subject", id.Subject),
 			foreign("client_id", id.ClientID), foreign("kid", id.KeyID), slog.Time("expires", id.Expires))
-		return
+	} else {
+		r.AddAttrs(ev.session.logID(), slog.String("reason", ev.reason.String()),
+			slog.Duration("duration", ev.lasted))
 	}
-	log.Info("session closed", ev.session.logID(), slog.String("reason", ev.reason.String()),
-		slog.Duration("duration", ev.lasted))
+	_ = log.Handler().Handle(context.Background(), r) // nobody can be told that a log fails
 }

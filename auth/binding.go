@@ -12,6 +12,9 @@ type Proof struct {
 	// Certificate is the certificate, in DER, whose key the client has shown
 	// to hold in the TLS handshake; nil: none.
 	Certificate []byte
+	// Session says that the client was authenticated before, and renews: its
+	// token is verified before those of strangers.
+	Session bool
 }
 
 var (

@@ -27,6 +27,10 @@ type remembered struct {
 	issuer *issuer // the configuration that it was verified under
 }
 
+// maxRemembered is the longest token that is remembered, in bytes: an Identity
+// has all its scopes, so a long one costs much.
+const maxRemembered = 4 << 10
+
 // minSweep keeps a small cache from being swept all the time.
 const minSweep = 1024
 
@@ -41,7 +45,7 @@ func (c *tokenCache) get(token digest) (remembered, bool) {
 // last look left, and when that is not enough, an eighth of the others, whichever
 // they are: those devices pay for one signature more.
 func (c *tokenCache) add(raw string, r remembered, now time.Time) {
-	if c.max == 0 {
+	if c.max == 0 || len(raw) > maxRemembered {
 		return
 	}
 	c.mu.Lock()
@@ -80,9 +84,9 @@ func (c *tokenCache) forget(token digest) {
 	delete(c.tokens, token)
 }
 
-// Recall returns whom a token speaks for that was verified before and would be
-// again, without looking at its signature; nil when it must be verified, also to
-// learn why it is refused. It does not wait, and needs a hundredth of the time.
+// Recall returns whom a token speaks for that was verified before, and whose
+// reasons still hold, without looking at its signature; nil when it must be
+// verified, also to learn why it is refused. It does not wait, and needs a hundredth of the time.
 //
 // A token is not recalled once it has expired, once its issuer's configuration
 // changed, its key is not in the issuer's set (or the set is too old), it was

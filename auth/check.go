@@ -22,11 +22,15 @@ type check struct {
 
 func (v *Verifier) verify(ctx context.Context, raw string, proof Proof) (*Identity, *Error) {
 	c := &check{v: v, raw: raw, proof: proof}
-	busy := v.workers.do(ctx, c.begin)
+	who := stranger
+	if proof.Session {
+		who = client
+	}
+	busy := v.workers.do(ctx, who, c.begin)
 	if busy == nil && c.awaits {
 		var keys *KeySet
 		if keys, c.refusal = waitForKey(ctx, c.issuer.Keys, c.token.kid); c.refusal == nil {
-			busy = v.workers.do(ctx, func() { c.conclude(keys) })
+			busy = v.workers.do(ctx, who, func() { c.conclude(keys) })
 		}
 	}
 	if busy != nil {

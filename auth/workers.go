@@ -19,10 +19,19 @@ type workers struct {
 	max int
 
 	mu      sync.Mutex
-	queue   []*job // in the order of their coming
+	waiting [2][]*job // for clients, then for strangers; in the order of their coming
 	running int
 	cost    time.Duration // of one job, lately
 }
+
+// whose is for whom a job is done. A client, who has a session, comes before all
+// strangers: no flood of theirs makes a renewal come too late.
+type whose int
+
+const (
+	client whose = iota
+	stranger
+)
 
 type job struct {
 	ctx    context.Context
@@ -40,9 +49,9 @@ var errBusy = errors.New("too many tokens wait to be verified")
 // do has f done by a worker. It returns an Error when f will not be done: there
 // is too much to do already, or ctx ended first. A panic of f is the caller's:
 // on the worker it would end the process, and all its sessions.
-func (w *workers) do(ctx context.Context, f func()) *Error {
+func (w *workers) do(ctx context.Context, who whose, f func()) *Error {
 	j := &job{ctx: ctx, do: f, done: make(chan struct{})}
-	if wait := w.enqueue(j); wait > 0 {
+	if wait := w.enqueue(who, j); wait > 0 {
 		refusal := refuse(Overload, "", errBusy)
 		refusal.RetryAfter = wait + randomUpTo(wait)
 		return refusal
@@ -61,13 +70,13 @@ func (w *workers) do(ctx context.Context, f func()) *Error {
 
 // enqueue puts a job in line, unless the wait would be too long, which it then
 // returns.
-func (w *workers) enqueue(j *job) (wait time.Duration) {
+func (w *workers) enqueue(who whose, j *job) (wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if wait := time.Duration(len(w.queue)) * w.cost / time.Duration(w.max); wait > maxQueue {
+	if wait := time.Duration(len(w.waiting[who])) * w.cost / time.Duration(w.max); wait > maxQueue {
 		return wait
 	}
-	w.queue = append(w.queue, j)
+	w.waiting[who] = append(w.waiting[who], j)
 	if w.running < w.max {
 		w.running++
 		go w.work()
@@ -82,11 +91,12 @@ func (w *workers) work() {
 		if j == nil {
 			return
 		}
-		start := time.Now()
+		took = -1
 		if j.ctx.Err() == nil {
+			start := time.Now()
 			j.run()
+			took = time.Since(start)
 		}
-		took = time.Since(start)
 		close(j.done)
 		runtime.Gosched() // sessions that have something to serve come first
 	}
@@ -98,20 +108,21 @@ func (j *job) run() {
 	j.do = nil
 }
 
-// next returns the job that has waited longest; nil: there is none, and the
-// worker is over. took is what the worker's last job took, if there was one.
+// next returns the job that comes next; nil: there is none, and the worker is
+// over. took is what the worker's last job took, if one was done; else negative.
 func (w *workers) next(took time.Duration) *job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if took >= 0 {
 		w.cost += (took - w.cost) / 16
 	}
-	if len(w.queue) == 0 {
-		w.running--
-		w.queue = nil
-		return nil
+	for who, jobs := range w.waiting {
+		if len(jobs) > 0 {
+			w.waiting[who] = jobs[1:]
+			return jobs[0]
+		}
 	}
-	j := w.queue[0]
-	w.queue = w.queue[1:]
-	return j
+	w.running--
+	w.waiting = [2][]*job{}
+	return nil
 }

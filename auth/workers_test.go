@@ -18,7 +18,7 @@ func TestWorkers(t *testing.T) {
 			var order []int
 			for i := range 6 {
 				go func() {
-					_ = w.do(t.Context(), func() {
+					_ = w.do(t.Context(), stranger, func() {
 						most.Store(max(most.Load(), now.Add(1)))
 						time.Sleep(time.Second + time.Duration(i)*time.Millisecond)
 						now.Add(-1)
@@ -50,14 +50,14 @@ func TestWorkers(t *testing.T) {
 			w := workers{max: 1}
 			slow := func() { time.Sleep(100 * time.Millisecond) }
 			for range 50 { // so that the cost of one is known
-				if err := w.do(t.Context(), slow); err != nil {
+				if err := w.do(t.Context(), stranger, slow); err != nil {
 					t.Fatal(err)
 				}
 			}
 			var done, refused atomic.Int32
 			for range 100 {
 				go func() {
-					if err := w.do(t.Context(), slow); err == nil {
+					if err := w.do(t.Context(), stranger, slow); err == nil {
 						done.Add(1)
 					} else if err.Outcome == Overload && err.RetryAfter >= 2*time.Second && err.RetryAfter <= 5*time.Second {
 						refused.Add(1)
@@ -75,14 +75,37 @@ func TestWorkers(t *testing.T) {
 			}
 		})
 	})
+	t.Run("clients come before strangers, however many these are", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := workers{max: 1}
+			slow := func() { time.Sleep(100 * time.Millisecond) }
+			for range 50 {
+				if err := w.do(t.Context(), stranger, slow); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 100 {
+				go func() { _ = w.do(t.Context(), stranger, slow) }()
+			}
+			synctest.Wait()
+			start := time.Now()
+			if err := w.do(t.Context(), client, slow); err != nil {
+				t.Fatal(err)
+			}
+			if waited := time.Since(start); waited > 200*time.Millisecond { // the one under way, and its own
+				t.Errorf("done after %v", waited)
+			}
+			time.Sleep(10 * time.Second)
+		})
+	})
 	t.Run("what nobody waits for any more is not done", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := workers{max: 1}
-			go func() { _ = w.do(t.Context(), func() { time.Sleep(time.Second) }) }()
+			go func() { _ = w.do(t.Context(), stranger, func() { time.Sleep(time.Second) }) }()
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
-			if err := w.do(ctx, func() { t.Error("done") }); err == nil || err.Outcome != Overload || err.RetryAfter == 0 {
+			if err := w.do(ctx, stranger, func() { t.Error("done") }); err == nil || err.Outcome != Overload || err.RetryAfter == 0 {
 				t.Errorf("%v", err)
 			}
 		})
@@ -92,13 +115,13 @@ func TestWorkers(t *testing.T) {
 			w := workers{max: 1}
 			said := func() (said any) {
 				defer func() { said = recover() }()
-				_ = w.do(t.Context(), func() { panic("a fault") })
+				_ = w.do(t.Context(), stranger, func() { panic("a fault") })
 				return nil
 			}()
 			if said != "a fault" {
 				t.Errorf("panicked with %v", said)
 			}
-			if err := w.do(t.Context(), func() {}); err != nil {
+			if err := w.do(t.Context(), stranger, func() {}); err != nil {
 				t.Error(err)
 			}
 			synctest.Wait()

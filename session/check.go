@@ -30,9 +30,9 @@ func (s *Session) awaitVerdict(now moment) {
 	if s.verdict == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), s.checkTime(now))
 		s.verdict, s.stopCheck = make(chan verdict, 1), cancel
-		go func(token string, result chan<- verdict) {
-			result <- s.check(ctx, token)
-		}(s.machine.token, s.verdict)
+		go func(token string, proof auth.Proof, result chan<- verdict) {
+			result <- s.check(ctx, token, proof)
+		}(s.machine.token, s.proof(), s.verdict)
 	}
 	s.sleep(now, s.verdict)
 }
@@ -53,28 +53,26 @@ func (s *Session) checkTime(now moment) time.Duration {
 	return max(left-time.Second, left/2)
 }
 
-func (s *Session) check(ctx context.Context, token string) (v verdict) {
+func (s *Session) check(ctx context.Context, token string, proof auth.Proof) (v verdict) {
 	defer func() {
 		if recover() != nil { // what it says may hold a part of the token
 			s.srv.log.Error("the authenticator panicked", slog.String("stack", string(debug.Stack())))
 			v.panicked = true
 		}
 	}()
-	identity, err := s.srv.auth.Verify(ctx, token, s.proof())
+	identity, err := s.srv.auth.Verify(ctx, token, proof)
 	return verdict{identity: identity, err: err}
 }
 
 // proof is what the connection proves of its client besides the token.
 func (s *Session) proof() auth.Proof {
-	secure, ok := s.nc.(interface{ ConnectionState() tls.ConnectionState })
-	if !ok {
-		return auth.Proof{}
+	proof := auth.Proof{Session: s.machine.stage == renewing}
+	if secure, ok := s.nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		if chain := secure.ConnectionState().PeerCertificates; len(chain) > 0 {
+			proof.Certificate = chain[0].Raw
+		}
 	}
-	chain := secure.ConnectionState().PeerCertificates
-	if len(chain) == 0 {
-		return auth.Proof{}
-	}
-	return auth.Proof{Certificate: chain[0].Raw}
+	return proof
 }
 
 func (s *Session) dropCheck() {

@@ -138,11 +138,15 @@ func (d *connected) hears() string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// ended waits for the BYE of a session that an operator has ended.
+// ended waits for the BYE of a session that an operator has ended, and for the
+// end behind it, when it is on no list any more.
 func (d *connected) ended() {
 	d.t.Helper()
 	if line := d.hears(); !strings.HasPrefix(line, "BYE token_revoked action=reauth ") {
 		d.t.Errorf("got %q", line)
+	}
+	if more, err := d.lines.ReadString('\n'); err != io.EOF {
+		d.t.Errorf("got %q, %v", more, err)
 	}
 }
 

@@ -98,15 +98,24 @@ func (e *events) next(batch *[]event) bool {
 // log writes the record with the time at which it happened: what others log of
 // the session meanwhile may be written before it.
 func (ev *event) log(log *slog.Logger) {
-	r := slog.NewRecord(ev.at, slog.LevelInfo, "session closed", 0)
+	log = slog.New(dated{log.Handler(), ev.at})
 	if id := ev.identity; id != nil {
-		r.Message = "session opened"
-		r.AddAttrs(ev.session.logID(), ev.session.logRemote(),
+		log.Info("session opened", ev.session.logID(), ev.session.logRemote(),
 			slog.String("issuer", id.IssuerName), foreign("subject", id.Subject),
 			foreign("client_id", id.ClientID), foreign("kid", id.KeyID), slog.Time("expires", id.Expires))
-	} else {
-		r.AddAttrs(ev.session.logID(), slog.String("reason", ev.reason.String()),
-			slog.Duration("duration", ev.lasted))
+		return
 	}
-	_ = log.Handler().Handle(context.Background(), r) // nobody can be told that a log fails
+	log.Info("session closed", ev.session.logID(), slog.String("reason", ev.reason.String()),
+		slog.Duration("duration", ev.lasted))
+}
+
+// dated gives records another time than that of their writing.
+type dated struct {
+	slog.Handler
+	at time.Time
+}
+
+func (d dated) Handle(ctx context.Context, r slog.Record) error {
+	r.Time = d.at
+	return d.Handler.Handle(ctx, r)
 }

@@ -1,0 +1,130 @@
+package app
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/internal/config"
+)
+
+// TestMemoryOfSilentSessions: whatever a session has done, it holds little once it
+// is silent. What it holds is what the process's heap and stacks have grown by for
+// each of many; the clients hold their sockets and nothing else.
+func TestMemoryOfSilentSessions(t *testing.T) {
+	// Bytes a session at most, the race detector's share included. Sessions that
+	// wait inside of TLS, or keep the goroutine of their login, do not do it.
+	const plain, secure = 8000, 14_500
+	long := strings.Repeat("x", 8000)
+	for _, tt := range []struct {
+		name   string
+		secure int
+		did    func(d *device, push func(string))
+	}{
+		{"login", secure, func(*device, func(string)) {}},
+		{"this and that", secure, func(d *device, push func(string)) {
+			for _, piece := range []string{"h", "ell", "o\n"} {
+				io.WriteString(d, piece)
+			}
+			d.expect("from server: hello")
+			push(long)
+			d.expect("from server: xxx")
+			d.say("AUTH not.a.token")
+			d.expect("ERR invalid_token")
+			d.say("ping")
+			d.expect("pong")
+		}},
+		// crypto/tls keeps the room that the largest record needed.
+		{"long lines", secure + 5000, func(d *device, _ func(string)) {
+			d.say(long)
+			d.expect("from server: xxx")
+			io.WriteString(d, strings.Repeat("ping\n", 1000))
+			for range 1000 {
+				d.expect("pong")
+			}
+		}},
+	} {
+		t.Run(tt.name+"/plain", func(t *testing.T) { silentSessions(t, false, plain, tt.did) })
+		t.Run(tt.name+"/tls", func(t *testing.T) { silentSessions(t, true, tt.secure, tt.did) })
+	}
+}
+
+func silentSessions(t *testing.T, secure bool, most int, did func(d *device, push func(string))) {
+	r := startWith(t, func(c *config.Config) {
+		c.Session.IdleTimeout = time.Hour
+	}, func(o *Options) { o.Log = slog.New(slog.DiscardHandler) })
+	r.waitReady()
+	token := r.issuer.Token()
+	open := func() net.Conn {
+		nc, d := r.lean(secure)
+		d.say("AUTH " + token)
+		_, rest, _ := strings.Cut(d.expect("OK AUTH "), "session=")
+		id, _, _ := strings.Cut(rest, " ")
+		did(d, func(text string) {
+			if err := r.sessions.Session(id).Push([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		})
+		return nc
+	}
+	var warm, held [200]net.Conn
+	for i := range warm { // what the first make for all
+		warm[i] = open()
+		defer warm[i].Close()
+	}
+	before := settled()
+	for i := range held {
+		held[i] = open()
+		defer held[i].Close()
+	}
+	least := 1 << 30
+	defer func() { t.Logf("%d bytes a session", least) }()
+	r.waitFor(fmt.Sprintf("below %d bytes a session", most), func() bool {
+		least = min(least, (memory()-before)/len(held))
+		return least < most
+	})
+}
+
+// lean connects as a device that can be forgotten while its socket stays.
+func (r *running) lean(secure bool) (net.Conn, *device) {
+	r.t.Helper()
+	listener := map[bool]string{false: "plain", true: "tls"}[secure]
+	nc, err := net.Dial("tcp", r.Addr(listener).String())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	d := &device{Conn: nc, t: r.t}
+	if secure {
+		d.Conn = tls.Client(nc, r.tlsConfig())
+	}
+	d.in = bufio.NewReader(d.Conn)
+	return nc, d
+}
+
+// settled is memory when it does not fall any more.
+func settled() int {
+	least := memory()
+	for since := time.Now(); time.Since(since) < 1500*time.Millisecond; time.Sleep(20 * time.Millisecond) {
+		if now := memory(); now < least-least/100 {
+			least, since = now, time.Now()
+		}
+	}
+	return least
+}
+
+// memory is what is in use of heap and stacks, in bytes.
+func memory() int {
+	runtime.GC()
+	runtime.GC() // pools are emptied by the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc + m.StackInuse)
+}

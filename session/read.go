@@ -68,6 +68,8 @@ func readFailure(err error) wire.Code {
 		return wire.ClientClosed
 	case errors.Is(err, net.ErrClosed):
 		return wire.Forced
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return wire.SlowConsumer // it has TLS answer, and takes no answer
 	}
 	return wire.ClientReset
 }

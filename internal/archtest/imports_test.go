@@ -37,6 +37,7 @@ var rooms = map[string][]string{
 	"internal/state":     {"auth"},
 	"internal/secure":    {"internal/steady"},
 	"internal/steady":    {},
+	"internal/tlstest":   {},
 	"internal/devissuer": {"internal/mint"},
 	"internal/app":       {"auth", "gateway", "session", "wire", "internal/admin", "internal/config", "internal/oplog", "internal/ops", "internal/state"},
 

@@ -71,7 +71,8 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 // descriptor is fd. When nothing has, it returns syscall.EAGAIN, and has needed
 // little stack; when it is not enough to decrypt, 0 and nil. With n less than
 // len(b) the socket had no more when it was last read; it is not read again to
-// learn just that, so the end of the stream may be there already.
+// learn just that, so the end of the stream may be there already. A client that has
+// KeyUpdates answered and takes nothing ends it with os.ErrDeadlineExceeded.
 func (c *Conn) ReadReady(fd int, b []byte) (n int, err error) {
 	u := &c.beneath
 	if len(u.input) == 0 && !c.left {
@@ -96,8 +97,11 @@ func (c *Conn) decrypt(fd int, b []byte) (n int, err error) {
 	u.fd = steady.NoFD
 	u.push(fd) // what TLS had to answer
 	c.left = err == nil
-	if err == syscall.EAGAIN {
+	switch {
+	case err == syscall.EAGAIN:
 		err = nil
+	case err != nil && u.failure() != nil:
+		err = u.failure() // TLS does not read on behind a KeyUpdate that it could not answer
 	}
 	return n, err
 }
@@ -303,6 +307,12 @@ func (u *socket) flush() error {
 			u.failed, u.queue = err, nil
 		}
 	}
+	return u.failed
+}
+
+func (u *socket) failure() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	return u.failed
 }
 

@@ -80,7 +80,7 @@ func TestPipelineAndReadLater(t *testing.T) {
 			}
 		})
 	})
-	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t)}
+	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t, tcpPair)}
 	for name, pair := range transports {
 		t.Run(name, func(t *testing.T) {
 			client, server := pair(t)

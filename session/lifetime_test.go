@@ -40,7 +40,7 @@ func TestExpiry(t *testing.T) { endOfTrust(t, wire.TokenExpired, (*life).expire)
 func TestRevocation(t *testing.T) { endOfTrust(t, wire.TokenRevoked, (*life).revoke) }
 
 func endOfTrust(t *testing.T, code wire.Code, end func(l *life)) {
-	sockets := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t)}
+	sockets := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t, tcpPair)}
 	for _, o := range occupations {
 		play := func(l *life) {
 			if o.occupy != nil {

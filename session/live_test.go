@@ -19,9 +19,12 @@ import (
 )
 
 // TestDialoguesOverSockets plays every dialogue against a session behind real
-// TCP and real TLS: whole, and with every byte sent by itself.
+// TCP and real TLS: whole, and with every byte sent by itself, under TLS those of
+// its records as well.
 func TestDialoguesOverSockets(t *testing.T) {
-	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t)}
+	transports := map[string]func(testing.TB) (client, server net.Conn){
+		"tcp": tcpPair, "tls": tlsPairs(t, tcpPair), "tls in bytes": tlsPairs(t, bytePair),
+	}
 	for transport, pair := range transports {
 		for _, d := range dialogues(t) {
 			t.Run(transport+"/"+d.name, func(t *testing.T) {
@@ -182,16 +185,37 @@ func tcpPair(t testing.TB) (client, server net.Conn) {
 	return client, steady.New(server, 10*time.Second)
 }
 
-func tlsPairs(t testing.TB) func(testing.TB) (client, server net.Conn) {
+// bytePair is a tcpPair whose client sends every byte by itself.
+func bytePair(t testing.TB) (client, server net.Conn) {
+	client, server = tcpPair(t)
+	return bytesWriter{client}, server
+}
+
+type bytesWriter struct{ net.Conn }
+
+func (w bytesWriter) Write(b []byte) (n int, err error) {
+	for i := range b {
+		if _, err := w.Conn.Write(b[i : i+1]); err != nil {
+			return i, err
+		}
+	}
+	return len(b), nil
+}
+
+// CloseWrite ends the stream, as the net.Conn's does.
+func (w bytesWriter) CloseWrite() error { return w.Conn.(*net.TCPConn).CloseWrite() }
+
+// tlsPairs puts pairs behind TLS.
+func tlsPairs(t testing.TB, pair func(testing.TB) (client, server net.Conn)) func(testing.TB) (client, server net.Conn) {
 	t.Helper()
 	authority := certtest.New(t)
 	serverConfig := &tls.Config{Certificates: []tls.Certificate{authority.Issue("localhost")}}
 	clientConfig := &tls.Config{RootCAs: authority.Roots(), ServerName: "localhost"}
 	return func(t testing.TB) (client, server net.Conn) {
-		c, s := tcpPair(t)
+		c, s := pair(t)
 		tlsClient, tlsServer := tls.Client(c, clientConfig), secure.Server(s.(*steady.Conn), serverConfig)
 		done := make(chan error, 1)
-		go func() { done <- tlsServer.Handshake(nil) }()
+		go func() { done <- tlsServer.Handshake(noTurn{}) }()
 		if err := errors.Join(tlsClient.Handshake(), <-done); err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func (a *trusted) Verify(ctx context.Context, token string, proof auth.Proof) (*
 // TestReview: a review withdraws each session once, whatever it does just then,
 // and returns how many; those that stand hear nothing of it.
 func TestReview(t *testing.T) {
-	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t)}
+	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t, tcpPair)}
 	for transport, pair := range transports {
 		t.Run(transport, func(t *testing.T) {
 			trust := &castTrust{}

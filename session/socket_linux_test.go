@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/linegate/linegate/internal/tlstest"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -37,6 +38,39 @@ func TestStreamEndsWithData(t *testing.T) {
 				t.Errorf("ended for %v", reason)
 			}
 		})
+	}
+}
+
+// TestStreamEndsWithDataUnderTLS is the same under TLS, with a close_notify before the
+// end and without.
+func TestStreamEndsWithDataUnderTLS(t *testing.T) {
+	for _, earlier := range []int{0, 1, 100} {
+		for end, alert := range map[string]string{"close_notify": "\x01\x00", "no close_notify": ""} {
+			t.Run(fmt.Sprintf("%s after %d lines", end, earlier), func(t *testing.T) {
+				client, _, ended := forged(t, newServer(t, Config{}), "AUTH alice\n")
+				for range earlier {
+					client.Say("ping\n")
+					client.expect("pong\n")
+				}
+				cork(t, client.Conn)
+				packet := append(client.Record(tlstest.Data, "ping\n"), client.Record(tlstest.Data, "last\n")...)
+				if alert != "" {
+					packet = append(packet, client.Record(tlstest.Alert, alert)...)
+				}
+				client.Write(packet)
+				if err := client.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+				client.expect("pong\n")
+				client.expect("from server: last\n")
+				if rest, err := client.ReadString('\n'); err != io.EOF || rest != "" {
+					t.Errorf("instead of the end: %q, %v", rest, err)
+				}
+				if reason := <-ended; reason != wire.ClientClosed {
+					t.Errorf("ended for %v", reason)
+				}
+			})
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ type job struct {
 
 // maxQueue is how long a job may have to wait, as far as can be told when it
 // comes.
-const maxQueue = 2 * time.Second
+const maxQueue = 5 * time.Second
 
 var errBusy = errors.New("too many tokens wait to be verified")
 
@@ -53,7 +53,7 @@ func (w *workers) do(ctx context.Context, who whose, f func()) *Error {
 	j := &job{ctx: ctx, do: f, done: make(chan struct{})}
 	if wait := w.enqueue(who, j); wait > 0 {
 		refusal := refuse(Overload, "", errBusy)
-		refusal.RetryAfter = wait + randomUpTo(wait)
+		refusal.RetryAfter = time.Second + randomUpTo(wait)
 		return refusal
 	}
 	<-j.done

@@ -2,10 +2,11 @@ package session
 
 import (
 	"errors"
-	"io"
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/linegate/linegate/internal/steady"
 )
 
 // What a session saves by waiting for its socket itself, with TLS or without: it
@@ -108,18 +109,7 @@ func (s *Session) readReady(fd int, b []byte) (int, error) {
 	if s.sealed != nil {
 		return s.sealed.ReadReady(fd, b)
 	}
-	for {
-		n, err := syscall.Read(fd, b)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
-	}
+	return steady.ReadNow(fd, b)
 }
 
 // serveBatch serves n more bytes, and reports whether only input is wanted now.

@@ -9,7 +9,6 @@ package secure
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"os"
 	"sync"
 	"syscall"
@@ -203,19 +202,11 @@ func (u *socket) give(b []byte, ended error) {
 // readSocket reads what there is. The error is for the next read: EAGAIN when
 // there is no more, which is most likely after a read that did not fill b.
 func readSocket(fd int, b []byte) (n int, err error) {
-	n, err = syscall.Read(fd, b)
-	for err == syscall.EINTR {
-		n, err = syscall.Read(fd, b)
+	n, err = steady.ReadNow(fd, b)
+	if err == nil && n < len(b) {
+		err = syscall.EAGAIN
 	}
-	switch {
-	case err != nil:
-		return 0, err
-	case n == 0:
-		return 0, io.EOF
-	case n < len(b):
-		return n, syscall.EAGAIN
-	}
-	return n, nil
+	return n, err
 }
 
 // take gives TLS what was read.

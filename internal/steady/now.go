@@ -1,6 +1,7 @@
 package steady
 
 import (
+	"io"
 	"sync"
 	"syscall"
 )
@@ -8,13 +9,30 @@ import (
 // NoFD says that a caller has no descriptor at hand.
 const NoFD = -1
 
+// ReadNow reads what there is from a non-blocking socket. It returns
+// syscall.EAGAIN where that is nothing, and io.EOF at the end of the stream.
+func ReadNow(fd int, b []byte) (int, error) {
+	for {
+		n, err := read(fd, b)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
 // WriteNow writes what a socket takes at once, without waiting. fd is the socket's
 // descriptor where the caller has it at hand, in a callback of raw; else NoFD. An
 // error is left for the next blocking write to meet. Callers keep others from
 // writing meanwhile.
 func WriteNow(raw syscall.RawConn, fd int, b []byte) int {
 	if fd != NoFD {
-		n, _ := syscall.Write(fd, b)
+		n, _ := write(fd, b)
 		return max(n, 0)
 	}
 	w := writers.Get().(*writer)
@@ -39,6 +57,6 @@ var writers = sync.Pool{New: func() any {
 
 // write says done whatever happened: a full socket is no reason to wait.
 func (w *writer) write(fd uintptr) (done bool) {
-	w.n, _ = syscall.Write(int(fd), w.b)
+	w.n, _ = write(int(fd), w.b)
 	return true
 }

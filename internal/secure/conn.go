@@ -69,11 +69,15 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 // ReadReady fills b with what has come, without waiting, from the socket whose
 // descriptor is fd. When nothing has, it returns syscall.EAGAIN, and has needed
 // little stack; when it is not enough to decrypt, 0 and nil. With n less than
-// len(b) the socket had no more when it was last read; it is not read again to
-// learn just that, so the end of the stream may be there already. A client that has
-// KeyUpdates answered and takes nothing ends it with os.ErrDeadlineExceeded.
+// len(b) this call read the socket until it gave less than there was room for; it
+// is not read again to learn that it is empty, so the end of the stream may be there
+// already. A client that has KeyUpdates answered and takes nothing ends it with
+// os.ErrDeadlineExceeded.
 func (c *Conn) ReadReady(fd int, b []byte) (n int, err error) {
 	u := &c.beneath
+	if u.ended == syscall.EAGAIN {
+		u.ended = nil // it was so in an earlier call
+	}
 	if len(u.input) == 0 && !c.left {
 		n, err := readSocket(fd, b)
 		if n == 0 && err == syscall.EAGAIN {

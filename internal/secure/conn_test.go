@@ -118,6 +118,41 @@ func TestReadReady(t *testing.T) {
 	}
 }
 
+// TestReadAfterFullRoom: where an earlier read left nothing but the knowledge that the
+// socket was empty then, the socket is asked again: whoever waits for it may have
+// been told already of what came since.
+func TestReadAfterFullRoom(t *testing.T) {
+	for name, version := range versions {
+		t.Run(name, func(t *testing.T) {
+			client, server := pair(t, version)
+			client.Say("hello")
+			if got, err := readAll(t, server, 5, 5); got != "hello" || err != nil {
+				t.Fatalf("%q, %v", got, err)
+			}
+			client.Say("world")
+			awaitSocket(t, server)
+			if got, err := read(t, server, 100); got != "world" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+// awaitSocket waits until the socket has something to read.
+func awaitSocket(t *testing.T, c *Conn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Read(func(fd uintptr) bool {
+		_, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
+		return err != syscall.EAGAIN
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestRecordCutAnywhere: a part of a record is nothing yet, and the rest of it is
 // the record, wherever it is cut; the record behind it has come with the rest.
 func TestRecordCutAnywhere(t *testing.T) {

@@ -28,6 +28,60 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
+// BenchmarkRecall is the look for a token that was verified before, on all
+// processors for one that is remembered; and for one that is not, which is then
+// verified and remembered, in a cache that has room for few.
+func BenchmarkRecall(b *testing.B) {
+	iss := authtest.New(b)
+	v, err := auth.NewVerifier(auth.Config{Issuers: []auth.IssuerConfig{iss.Config()}, Remember: 1 << 16})
+	if err != nil {
+		b.Fatal(err)
+	}
+	known, unknown := iss.Token(), iss.Token()
+	if _, err := v.Verify(b.Context(), known, auth.Proof{}); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("Hit", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if v.Recall(known, auth.Proof{}) == nil {
+					b.Error("not recalled")
+					return
+				}
+			}
+		})
+	})
+	b.Run("Miss", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if v.Recall(unknown, auth.Proof{}) != nil {
+				b.Fatal("recalled")
+			}
+		}
+	})
+	b.Run("MissAndVerify", func(b *testing.B) {
+		tokens := make([]string, 256)
+		for i := range tokens {
+			tokens[i] = iss.Token()
+		}
+		few, err := auth.NewVerifier(auth.Config{Issuers: []auth.IssuerConfig{iss.Config()}, Remember: 8})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			token := tokens[i%len(tokens)]
+			if few.Recall(token, auth.Proof{}) != nil {
+				b.Fatal("recalled")
+			}
+			if _, err := few.Verify(b.Context(), token, auth.Proof{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 // BenchmarkRefuse is a Verify that ends before any signature is checked, as
 // most of a flood does.
 func BenchmarkRefuse(b *testing.B) {

@@ -382,20 +382,3 @@ func TestSessions(t *testing.T) {
 		}
 	})
 }
-
-// BenchmarkReview is a review of 100,000 sessions that all stand.
-func BenchmarkReview(b *testing.B) {
-	authenticator := new(trusted)
-	srv := newServer(b, Config{Authenticator: authenticator})
-	for i := range 100_000 {
-		s := &Session{srv: srv, sessionID: fmt.Sprint(i)}
-		s.identity.Store(&auth.Identity{Thumbprint: "k1"})
-		srv.sessions.add(s)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if n := srv.Review(); n != 0 {
-			b.Fatal(n)
-		}
-	}
-}

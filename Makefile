@@ -54,6 +54,13 @@ fuzz: ## every fuzz target, FUZZTIME=30s each; stops at a finding
 bench: ## benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
+# Without the race detector, which makes pools forget.
+.PHONY: perf-check
+perf-check: ## allocations, and CPU time beside a usual Go server, within bounds; half a minute
+	go test -count=1 $(TESTFLAGS) -run 'Alloc' ./auth ./session
+	go vet -tags perf ./bench/compare
+	go test -count=1 $(TESTFLAGS) -tags perf -run '^(TestCPU|TestAllocations)$$' ./bench/compare
+
 # One at a time, on a machine that has little else to do.
 .PHONY: trials
 trials: ## a gateway under load: rotation, guessed keys, an issuer that hangs; 4 minutes

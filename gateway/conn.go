@@ -78,8 +78,9 @@ func (c *conn) handshake() (nc net.Conn, failure wire.Code) {
 		return plain, 0
 	}
 	tlsConn := secure.Server(plain, c.listener.TLS.Config())
-	_ = tlsConn.SetDeadline(time.Now().Add(timeouts.Handshake))
-	if err := tlsConn.Handshake(&turn{handshakes: &c.gateway.handshakes}); err != nil {
+	deadline := time.Now().Add(timeouts.Handshake)
+	_ = tlsConn.SetDeadline(deadline)
+	if err := tlsConn.Handshake(&turn{handshakes: &c.gateway.handshakes, conn: c, until: deadline}); err != nil {
 		if code := c.endedFor(); code != 0 {
 			return nil, code
 		}

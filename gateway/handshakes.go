@@ -3,6 +3,7 @@ package gateway
 import (
 	"container/list"
 	"errors"
+	"net"
 	"runtime"
 	"sync"
 	"time"
@@ -20,7 +21,8 @@ type handshakes struct {
 	cost    time.Duration // of one turn, lately
 }
 
-// maxHandshakeWait is how long a handshake waits for a turn. One that has had
+// maxHandshakeWait is how long a handshake waits for a turn, at most until its
+// deadline. One that has had
 // none is refused at once when, as far as can be told, it would wait longer.
 const maxHandshakeWait = 2 * time.Second
 
@@ -29,41 +31,46 @@ var errBusy = errors.New("too many TLS handshakes wait to be computed")
 // turn is one handshake's place among the handshakes.
 type turn struct {
 	*handshakes
+	conn  *conn
+	until time.Time // the handshake's deadline
 	since time.Time // it began; zero: there was none yet
 }
 
-// Begin waits for the turn.
+// Begin waits for the turn. Nothing is computed for a connection that was told to
+// end meanwhile.
 func (t *turn) Begin() error {
-	err := t.await(t.since.IsZero())
+	if err := t.await(); err != nil {
+		return err
+	}
+	if t.conn.endedFor() != 0 {
+		t.pass()
+		return net.ErrClosed
+	}
 	t.since = time.Now()
-	return err
+	return nil
 }
 
-// End gives it to whoever has waited longest.
+// End gives it back.
 func (t *turn) End() {
 	took := time.Since(t.since)
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.cost += (took - t.cost) / 16
-	if next := t.line.Front(); next != nil {
-		close(t.line.Remove(next).(chan struct{}))
-		return
-	}
-	t.running--
+	t.mu.Unlock()
+	t.pass()
 }
 
-func (h *handshakes) await(new bool) error {
-	place, err := h.enter(new)
+func (t *turn) await() error {
+	place, err := t.enter(t.since.IsZero())
 	if place == nil {
 		return err
 	}
 	ready := place.Value.(chan struct{})
-	timer := time.NewTimer(maxHandshakeWait)
+	timer := time.NewTimer(min(maxHandshakeWait, time.Until(t.until)))
 	defer timer.Stop()
 	select {
 	case <-ready:
 	case <-timer.C:
-		if h.giveUp(place) {
+		if t.giveUp(place) {
 			return errBusy
 		}
 	}
@@ -83,6 +90,17 @@ func (h *handshakes) enter(new bool) (*list.Element, error) {
 		return nil, errBusy
 	}
 	return h.line.PushBack(make(chan struct{})), nil
+}
+
+// pass gives a turn to whoever has waited longest.
+func (h *handshakes) pass() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if next := h.line.Front(); next != nil {
+		close(h.line.Remove(next).(chan struct{}))
+		return
+	}
+	h.running--
 }
 
 // giveUp leaves the line, and reports false when the turn has come meanwhile.

@@ -21,14 +21,14 @@ import (
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &handshakes{max: 1}
-		first := &turn{handshakes: h}
+		first := h.someone()
 		if err := first.Begin(); err != nil {
 			t.Fatal(err)
 		}
 		var order []int
 		for i := range 3 {
 			go func() {
-				next := &turn{handshakes: h}
+				next := h.someone()
 				if err := next.Begin(); err != nil {
 					t.Error(err)
 				}
@@ -55,19 +55,61 @@ func TestTurns(t *testing.T) {
 			return time.Since(begun)
 		}
 		for range 2 {
-			go waited(&turn{handshakes: h})
+			go waited(h.someone())
 			synctest.Wait()
 		}
-		if d := waited(&turn{handshakes: h}); d != 0 {
+		if d := waited(h.someone()); d != 0 {
 			t.Errorf("refused after %v", d)
 		}
-		if d := waited(&turn{handshakes: h, since: time.Now()}); d != maxHandshakeWait {
+		begun := h.someone()
+		begun.since = time.Now()
+		if d := waited(begun); d != maxHandshakeWait {
 			t.Errorf("given up after %v", d)
+		}
+		begun.until = time.Now().Add(time.Second)
+		if d := waited(begun); d != time.Second {
+			t.Errorf("given up after %v, a second before its deadline", d)
 		}
 		synctest.Wait() // the two have given up as well
 		first.End()
 		if h.running != 0 || h.line.Len() != 0 {
 			t.Errorf("%d run, %d wait", h.running, h.line.Len())
+		}
+	})
+}
+
+// someone is a handshake with time.
+func (h *handshakes) someone() *turn {
+	return &turn{handshakes: h, conn: new(conn), until: time.Now().Add(time.Minute)}
+}
+
+// TestNoTurnForTheEnded: a connection that is told to end while its handshake waits in
+// line has nothing computed, and the next in line has the turn.
+func TestNoTurnForTheEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &handshakes{max: 1}
+		first, ended, last := h.someone(), h.someone(), h.someone()
+		if err := first.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		begin := func(who *turn) <-chan error {
+			began := make(chan error, 1)
+			go func() { began <- who.Begin() }()
+			synctest.Wait() // it stands in line
+			return began
+		}
+		noTurn, itsTurn := begin(ended), begin(last)
+		ended.conn.ended = wire.Draining
+		first.End()
+		if err := <-noTurn; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the ended: %v", err)
+		}
+		if err := <-itsTurn; err != nil {
+			t.Errorf("the last: %v", err)
+		}
+		last.End()
+		if h.running != 0 {
+			t.Errorf("%d run", h.running)
 		}
 	})
 }
@@ -119,7 +161,7 @@ func TestHandshakesInExcess(t *testing.T) {
 	}
 	exchange("", "welcome\n")
 
-	other := &turn{handshakes: &f.handshakes}
+	other := f.handshakes.someone()
 	if err := other.Begin(); err != nil {
 		t.Fatal(err)
 	}

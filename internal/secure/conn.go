@@ -43,8 +43,7 @@ type Turn interface {
 }
 
 // Handshake runs the handshake, within the connection's deadlines. It computes
-// only while it has turn, and gives it back when it writes to its client or waits
-// for it.
+// only while it has turn, and gives it back whenever it waits for its client.
 func (c *Conn) Handshake(turn Turn) error {
 	c.beneath.turn = turn
 	defer func() {
@@ -231,11 +230,16 @@ func (u *socket) readInTurn(b []byte) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	if err := u.turn.Begin(); err != nil {
+	if err := u.beginTurn(); err != nil {
 		return 0, err
 	}
-	u.inTurn = true
 	return n, nil
+}
+
+func (u *socket) beginTurn() error {
+	err := u.turn.Begin()
+	u.inTurn = err == nil
+	return err
 }
 
 func (u *socket) endTurn() {
@@ -245,11 +249,29 @@ func (u *socket) endTurn() {
 	}
 }
 
+// writeInTurn gives the turn back only while the client has to be waited for: a
+// client that has sent already what it will be asked for has TLS compute on without
+// another read.
+func (u *socket) writeInTurn(b []byte) (n int, err error) {
+	if u.inTurn && u.raw != nil {
+		n = steady.WriteNow(u.raw, steady.NoFD, b)
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	again := u.inTurn
+	u.endTurn()
+	written, err := u.Conn.Write(b[n:])
+	if err == nil && again {
+		err = u.beginTurn()
+	}
+	return n + written, err
+}
+
 // Write is what TLS writes with, while it holds its lock.
 func (u *socket) Write(b []byte) (int, error) {
 	if !u.queues {
-		u.endTurn()
-		return u.Conn.Write(b)
+		return u.writeInTurn(b)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

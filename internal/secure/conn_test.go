@@ -27,19 +27,7 @@ func (free) End()         {}
 func pair(t *testing.T, version uint16) (*tlstest.Client, *Conn) {
 	t.Helper()
 	a := certtest.New(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	near, far := tcpPair(t)
 	deadline := time.Now().Add(20 * time.Second)
 	_ = near.SetDeadline(deadline)
 	server := Server(steady.New(far, 10*time.Second), &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}})
@@ -52,6 +40,23 @@ func pair(t *testing.T, version uint16) (*tlstest.Client, *Conn) {
 	}
 	t.Cleanup(func() { client.Close(); server.Close() })
 	return client, server
+}
+
+func tcpPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	if far, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return near, far
 }
 
 // read waits for the socket and returns what a ReadReady of up to max bytes gives.

@@ -1,0 +1,104 @@
+package secure
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/steady"
+)
+
+// ledger is a Turn that knows whether it is taken.
+type ledger struct{ taken atomic.Bool }
+
+func (l *ledger) Begin() error { l.taken.Store(true); return nil }
+func (l *ledger) End()         { l.taken.Store(false) }
+
+// signer is a key that signs in turn only.
+type signer struct {
+	crypto.Signer
+	ledger *ledger
+	signed atomic.Int32
+	wild   atomic.Int32
+}
+
+func (s *signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	s.signed.Add(1)
+	if !s.ledger.taken.Load() {
+		s.wild.Add(1)
+	}
+	return s.Signer.Sign(rand, digest, opts)
+}
+
+// TestSignsInTurnOnly: a client that sends its second ClientHello with the first, so
+// that the server need not read once it has asked for it, is answered in turn as well.
+func TestSignsInTurnOnly(t *testing.T) {
+	a := certtest.New(t)
+	certificate := a.Issue("localhost")
+	l := new(ledger)
+	key := &signer{Signer: certificate.PrivateKey.(crypto.Signer), ledger: l}
+	certificate.PrivateKey = key
+	config := &tls.Config{
+		Certificates:     []tls.Certificate{certificate},
+		CurvePreferences: []tls.CurveID{tls.CurveP256}, // which no client here begins with
+	}
+	serve := func() (near net.Conn, done <-chan error) {
+		near, far := tcpPair(t)
+		server := Server(steady.New(far, 10*time.Second), config)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- server.Handshake(l)
+			server.Close()
+		}()
+		return near, ended
+	}
+
+	near, done := serve()
+	said := &recorder{Conn: near}
+	client := tls.Client(said, &tls.Config{
+		RootCAs: a.Roots(), ServerName: "localhost", MinVersion: tls.VersionTLS13,
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256},
+	})
+	if err := client.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+
+	near, done = serve()
+	said.mu.Lock()
+	defer said.mu.Unlock()
+	if _, err := near.Write(bytes.Join(said.parts[:3], nil /* between the two a ChangeCipherSpec */)); err != nil {
+		t.Fatal(err)
+	}
+	_ = near.(*net.TCPConn).CloseWrite()
+	if err := <-done; err == nil {
+		t.Fatal("a handshake with a recording")
+	}
+	if key.signed.Load() != 2 || key.wild.Load() != 0 {
+		t.Errorf("%d signed, %d of them out of turn", key.signed.Load(), key.wild.Load())
+	}
+}
+
+// recorder keeps what is written to it, in its parts.
+type recorder struct {
+	net.Conn
+	mu    sync.Mutex
+	parts [][]byte
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parts = append(r.parts, bytes.Clone(b))
+	return r.Conn.Write(b)
+}

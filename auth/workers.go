@@ -10,8 +10,9 @@ import (
 
 // workers do the deep and expensive part of verifying, a bounded number at once:
 // that is what a flood of logins would buy, and live sessions need the processors
-// too. What is asked for waits in line; what would wait too long is refused
-// before anything is spent on it.
+// too. What is asked for waits in line until its time is over; what could not be
+// done by then, even if the processors had nothing else to do, is refused before
+// anything is spent on it.
 //
 // A worker is a goroutine for as long as there is work, so its stack grows once
 // for many signatures, and none is left when there is nothing to do.
@@ -21,7 +22,7 @@ type workers struct {
 	mu      sync.Mutex
 	waiting [2][]*job // for clients, then for strangers; in the order of their coming
 	running int
-	cost    time.Duration // of one job, lately
+	cost    cost
 }
 
 // whose is for whom a job is done. A client, who has a session, comes before all
@@ -35,46 +36,50 @@ const (
 
 type job struct {
 	ctx    context.Context
+	came   time.Time
 	do     func()
 	done   chan struct{}
 	failed any // what do panicked with
 }
 
-// maxQueue is how long a job may have to wait, as far as can be told when it
-// comes.
-const maxQueue = 5 * time.Second
-
 var errBusy = errors.New("too many tokens wait to be verified")
 
-// do has f done by a worker. It returns an Error when f will not be done: there
-// is too much to do already, or ctx ended first. A panic of f is the caller's:
-// on the worker it would end the process, and all its sessions.
+// do has f done by a worker. It returns an Error when f will not be done in the
+// time that ctx leaves. A panic of f is the caller's: on the worker it would end
+// the process, and all its sessions.
 func (w *workers) do(ctx context.Context, who whose, f func()) *Error {
-	j := &job{ctx: ctx, do: f, done: make(chan struct{})}
+	j := &job{ctx: ctx, came: time.Now(), do: f, done: make(chan struct{})}
 	if wait := w.enqueue(who, j); wait > 0 {
-		refusal := refuse(Overload, "", errBusy)
-		refusal.RetryAfter = time.Second + randomUpTo(wait)
-		return refusal
+		return busy(wait)
 	}
 	<-j.done
 	if j.failed != nil {
 		panic(j.failed)
 	}
 	if j.do != nil {
-		refusal := refuse(Overload, "", errBusy)
-		refusal.RetryAfter = time.Second + randomUpTo(maxQueue)
-		return refusal
+		return busy(time.Since(j.came))
 	}
 	return nil
 }
 
-// enqueue puts a job in line, unless the wait would be too long, which it then
-// returns.
+// busy tells a login to come again within the time that the line takes, at a
+// random moment: all that were told so came together.
+func busy(line time.Duration) *Error {
+	refusal := refuse(Overload, "", errBusy)
+	refusal.RetryAfter = time.Second + randomUpTo(line)
+	return refusal
+}
+
+// enqueue puts a job in line, unless its time would be
+// over before its turn; then it returns how long the line is.
 func (w *workers) enqueue(who whose, j *job) (wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if wait := time.Duration(len(w.waiting[who])) * w.cost / time.Duration(w.max); wait > maxQueue {
-		return wait
+	if deadline, ok := j.ctx.Deadline(); ok {
+		line := time.Duration(len(w.waiting[who])) * w.cost.least() / time.Duration(w.max)
+		if j.came.Add(line).After(deadline) {
+			return max(line, 1)
+		}
 	}
 	w.waiting[who] = append(w.waiting[who], j)
 	if w.running < w.max {
@@ -85,17 +90,11 @@ func (w *workers) enqueue(who whose, j *job) (wait time.Duration) {
 }
 
 func (w *workers) work() {
-	took := time.Duration(-1)
-	for {
-		j := w.next(took)
-		if j == nil {
-			return
-		}
-		took = -1
+	for j := w.next(); j != nil; j = w.next() {
 		if j.ctx.Err() == nil {
 			start := time.Now()
 			j.run()
-			took = time.Since(start)
+			w.took(time.Since(start))
 		}
 		close(j.done)
 		runtime.Gosched() // sessions that have something to serve come first
@@ -109,20 +108,53 @@ func (j *job) run() {
 }
 
 // next returns the job that comes next; nil: there is none, and the worker is
-// over. took is what the worker's last job took, if one was done; else negative.
-func (w *workers) next(took time.Duration) *job {
+// over.
+func (w *workers) next() *job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if took >= 0 {
-		w.cost += (took - w.cost) / 16
-	}
 	for who, jobs := range w.waiting {
 		if len(jobs) > 0 {
+			j := jobs[0]
+			jobs[0] = nil // what is done is not kept for as long as the line lasts
 			w.waiting[who] = jobs[1:]
-			return jobs[0]
+			return j
 		}
 	}
 	w.running--
 	w.waiting = [2][]*job{}
 	return nil
+}
+
+func (w *workers) took(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cost.add(d)
+}
+
+// cost is what a job takes at least, lately. What one took by the clock has in it
+// what else the processors had to do meanwhile: when thousands come at once that
+// is most of it, and soon over.
+type cost struct {
+	jobs         int
+	now, earlier time.Duration // the least of these jobs, and of as many before
+}
+
+// costJobs is of how many jobs the least is taken.
+const costJobs = 64
+
+func (c *cost) add(d time.Duration) {
+	if c.jobs == 0 || d < c.now {
+		c.now = d
+	}
+	if c.jobs++; c.jobs == costJobs {
+		c.jobs, c.earlier = 0, c.now
+	}
+}
+
+// least is 0 until enough is known.
+func (c *cost) least() time.Duration {
+	if c.jobs == 0 {
+		return c.earlier
+	}
+	return min(c.earlier, c.now)
 }

@@ -45,33 +45,55 @@ func TestWorkers(t *testing.T) {
 			}
 		})
 	})
-	t.Run("what would wait too long is refused at once", func(t *testing.T) {
+	t.Run("what could not be done in its time is refused at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := workers{max: 1}
 			slow := func() { time.Sleep(100 * time.Millisecond) }
-			for range 50 { // so that the cost of one is known
+			for range costJobs { // so that the cost of one is known
 				if err := w.do(t.Context(), stranger, slow); err != nil {
 					t.Fatal(err)
 				}
 			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5050*time.Millisecond)
+			defer cancel()
 			var done, refused atomic.Int32
 			for range 100 {
 				go func() {
-					if err := w.do(t.Context(), stranger, slow); err == nil {
+					start := time.Now()
+					if err := w.do(ctx, stranger, slow); err == nil {
 						done.Add(1)
-					} else if err.Outcome == Overload && err.RetryAfter >= time.Second && err.RetryAfter <= 7*time.Second {
-						refused.Add(1)
-					} else {
+					} else if err.Outcome != Overload || err.RetryAfter < time.Second || err.RetryAfter > 6100*time.Millisecond {
 						t.Errorf("%v, come again in %v", err, err.RetryAfter)
+					} else if time.Since(start) == 0 {
+						refused.Add(1)
 					}
 				}()
 				synctest.Wait()
 			}
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			// One is being done, and 5 s are good for 50 others and a few.
-			if d, r := done.Load(), refused.Load(); d < 50 || d > 58 || d+r != 100 {
-				t.Errorf("%d done, %d refused", d, r)
+			// One that is being done, 50 in line, and one that it is too late for
+			// when its turn comes.
+			if d, r := done.Load(), refused.Load(); d != 51 || r != 48 {
+				t.Errorf("%d done, %d refused at once", d, r)
+			}
+		})
+	})
+	t.Run("others that had to wait while the processors were busy cost nobody else", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := workers{max: 1}
+			took := 100 * time.Millisecond
+			for i := range 2 * costJobs {
+				if i%2 == 1 {
+					took = 2 * time.Second // by the clock
+				}
+				if err := w.do(t.Context(), stranger, func() { time.Sleep(took) }); err != nil {
+					t.Fatal(err)
+				}
+				took = 100 * time.Millisecond
+			}
+			if least := w.cost.least(); least != 100*time.Millisecond {
+				t.Errorf("a job is said to cost %v", least)
 			}
 		})
 	})
@@ -79,11 +101,6 @@ func TestWorkers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := workers{max: 1}
 			slow := func() { time.Sleep(100 * time.Millisecond) }
-			for range 50 {
-				if err := w.do(t.Context(), stranger, slow); err != nil {
-					t.Fatal(err)
-				}
-			}
 			for range 100 {
 				go func() { _ = w.do(t.Context(), stranger, slow) }()
 			}
@@ -98,14 +115,15 @@ func TestWorkers(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		})
 	})
-	t.Run("what nobody waits for any more is not done", func(t *testing.T) {
+	t.Run("what nobody waits for any more is not done, and may come again when the line is done", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := workers{max: 1}
-			go func() { _ = w.do(t.Context(), stranger, func() { time.Sleep(time.Second) }) }()
+			go func() { _ = w.do(t.Context(), stranger, func() { time.Sleep(4 * time.Second) }) }()
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
-			if err := w.do(ctx, stranger, func() { t.Error("done") }); err == nil || err.Outcome != Overload || err.RetryAfter == 0 {
+			err := w.do(ctx, stranger, func() { t.Error("done") })
+			if err == nil || err.Outcome != Overload || err.RetryAfter < time.Second || err.RetryAfter > 5*time.Second {
 				t.Errorf("%v", err)
 			}
 		})

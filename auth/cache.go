@@ -25,6 +25,18 @@ type digest [sha256.Size]byte
 type remembered struct {
 	*Identity
 	issuer *issuer // the configuration that it was verified under
+	alg    string  // by which the key was used; the issuer's string, not the token's
+	named  bool    // by the token's kid; else it was the only key that fits alg
+}
+
+// key returns the key that the token would be verified with now.
+func (r *remembered) key() *publicKey {
+	kid := ""
+	if r.named {
+		kid = r.KeyID
+	}
+	key, _ := r.issuer.Keys.Current().find(kid, r.alg)
+	return key
 }
 
 // maxRemembered is the longest token that is remembered, in bytes: an Identity
@@ -89,8 +101,9 @@ func (c *tokenCache) forget(token digest) {
 // verified, also to learn why it is refused. It does not wait, and needs a hundredth of the time.
 //
 // A token is not recalled once it has expired, once its issuer's configuration
-// changed, its key is not in the issuer's set (or the set is too old), it was
-// revoked, or it is bound to another client certificate than the connection's.
+// changed, the issuer's set (or one that is not too old) no longer has its key
+// under the token's kid and for its alg, it was revoked, or it is bound to another
+// client certificate than the connection's.
 func (v *Verifier) Recall(raw string, proof Proof) *Identity {
 	if v.cache.max == 0 {
 		return nil
@@ -110,7 +123,8 @@ func (v *Verifier) Recall(raw string, proof Proof) *Identity {
 // holds reports whether everything still is as when the token was verified.
 func (v *Verifier) holds(token digest, r remembered, proof Proof) bool {
 	iss, now := r.issuer, v.now()
-	if v.trust.Load().issuers[iss.Issuer] != iss || !now.Before(r.Expires) || !iss.Keys.Current().Holds(r.Thumbprint) {
+	key := r.key()
+	if v.trust.Load().issuers[iss.Issuer] != iss || !now.Before(r.Expires) || key == nil || key.thumbprint != r.Thumbprint {
 		v.cache.forget(token)
 		return false
 	}

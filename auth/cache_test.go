@@ -3,6 +3,7 @@ package auth_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -123,6 +124,69 @@ func TestRecall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A key that is still published is not always the token's any more: a token is
+// recalled only while its kid and alg find the key that it was verified with.
+func TestRecallByTheTokensOwnKey(t *testing.T) {
+	key := newKey(t, "RS256", "a")
+	unnamed := authtest.Header("kid", nil)
+	other := newKey(t, "RS256", "b").JWK(nil)
+	for _, test := range []struct {
+		name  string
+		token []authtest.Change
+		keys  []map[string]any // that are published then
+		want  string
+	}{
+		{"as it was", nil, []map[string]any{key.JWK(nil)}, "recalled"},
+		{"for any alg", nil, []map[string]any{key.JWK(map[string]any{"alg": nil})}, "recalled"},
+		{"under another kid", nil, []map[string]any{key.JWK(map[string]any{"kid": "c"})}, "unknown_key kid"},
+		{"under both", nil, []map[string]any{key.JWK(nil), key.JWK(map[string]any{"kid": "c"})}, "recalled"},
+		{"for another alg", nil, []map[string]any{key.JWK(map[string]any{"alg": "PS256"})}, "algorithm alg"},
+		{"beside another", nil, []map[string]any{key.JWK(nil), other}, "recalled"},
+		{"under another kid, which the token leaves open", []authtest.Change{unnamed}, []map[string]any{key.JWK(map[string]any{"kid": "c"})}, "recalled"},
+		{"beside another, which the token could mean", []authtest.Change{unnamed}, []map[string]any{key.JWK(nil), other}, "unknown_key kid"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			iss := authtest.New(t, authtest.Signing("RS256"))
+			c := iss.Config()
+			keys := new(successive)
+			c.Keys = keys
+			v, err := auth.NewVerifier(auth.Config{Issuers: []auth.IssuerConfig{c}, Remember: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys.publish(t, key.JWK(nil))
+			token := iss.Token(append([]authtest.Change{authtest.SignedBy(key)}, test.token...)...)
+			if got := outcomeOf(t, v, token); got != "ok" {
+				t.Fatal(got)
+			}
+			keys.publish(t, test.keys...)
+			recalled := v.Recall(token, auth.Proof{}) != nil
+			if want := test.want == "recalled"; recalled != want {
+				t.Errorf("recalled: %v", recalled)
+			}
+			if got := outcomeOf(t, v, token); got != test.want && !(recalled && got == "ok") {
+				t.Errorf("verified anew: %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// successive is a KeySource with one set after another.
+type successive struct{ auth.KeySource }
+
+func (s *successive) publish(t *testing.T, jwks ...map[string]any) {
+	t.Helper()
+	doc, err := json.Marshal(map[string]any{"keys": jwks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _, err := auth.ParseKeySet(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.KeySource = auth.StaticKeys(set)
 }
 
 // outcomeWith is outcomeOf for a connection that has something to prove.

@@ -109,7 +109,7 @@ func (c *check) conclude(keys *KeySet) {
 		return
 	}
 	c.identity = identity
-	c.v.cache.add(c.raw, remembered{identity, c.issuer}, c.v.now())
+	c.v.cache.add(c.raw, remembered{identity, c.issuer, t.alg, t.kid != ""}, c.v.now())
 }
 
 // issuerOf finds the issuer that the token names. That is not yet verified, and

@@ -114,9 +114,11 @@ func (iss *issuer) same(other *issuer) bool {
 
 // checkHeader holds the header to the issuer's lists.
 func (iss *issuer) checkHeader(t *token) *Error {
-	if !slices.Contains(iss.Algorithms, t.alg) {
+	i := slices.Index(iss.Algorithms, t.alg)
+	if i < 0 {
 		return refuse(Algorithm, "alg", errNotListed)
 	}
+	t.alg = iss.Algorithms[i] // which outlives the token's bytes
 	if !t.hasTyp && iss.untyped || t.hasTyp && slices.Contains(iss.TokenTypes, normalType(t.typ)) {
 		return nil
 	}

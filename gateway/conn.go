@@ -24,9 +24,10 @@ type conn struct {
 	waiting  *list.Element // in the strangers; guarded by gateway.mu
 	hasty    bool          // refused, and not to be waited for
 
-	mu     sync.Mutex
-	served Conn      // once there is one
-	ended  wire.Code // why it must end, if that came before served
+	mu         sync.Mutex
+	served     Conn      // once there is one
+	ended      wire.Code // why it must end, if that came before served
+	retryAfter time.Duration
 }
 
 // run is a connection's life. It was counted and tracked by admit.
@@ -38,11 +39,7 @@ func (c *conn) run() {
 		reason = failure
 		return
 	}
-	served, failure := c.serve(nc)
-	if failure != 0 {
-		reason = failure
-		return
-	}
+	served := c.serve(nc)
 	if reason = served.Attend(); reason == 0 {
 		go c.attend(served)
 	}
@@ -97,17 +94,20 @@ func (c *conn) handshake() (nc net.Conn, failure wire.Code) {
 	return tlsConn, 0
 }
 
-// serve makes the Conn that serves nc, unless c was told to end meanwhile.
-func (c *conn) serve(nc net.Conn) (Conn, wire.Code) {
+// serve makes the Conn that serves nc. It is told at once what c was told meanwhile.
+func (c *conn) serve(nc net.Conn) Conn {
 	served := c.gateway.handler(nc, func() { c.gateway.authenticated(c) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.served = served
-	return served, c.ended
+	if c.ended != 0 {
+		served.End(c.ended, c.retryAfter)
+	}
+	return served
 }
 
-// end asks the connection to end for code. Before it is served, there is no
-// telling the client.
+// end asks the connection to end for code. In a TLS handshake there is no telling
+// the client.
 func (c *conn) end(code wire.Code, retryAfter time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,8 +115,10 @@ func (c *conn) end(code wire.Code, retryAfter time.Duration) {
 	case c.served != nil:
 		c.served.End(code, retryAfter)
 	case c.ended == 0:
-		c.ended = code
-		c.nc.Close()
+		c.ended, c.retryAfter = code, retryAfter
+		if c.listener.TLS != nil {
+			c.nc.Close()
+		}
 	}
 }
 

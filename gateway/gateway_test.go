@@ -292,6 +292,28 @@ func TestStrangersGiveWay(t *testing.T) {
 	guest.exchange("hello", "hello")
 }
 
+// TestStrangersGiveWayBeforeTheyAreServed: who has to give way in the moment
+// between its accept and its service is told so like anybody else.
+func TestStrangersGiveWayBeforeTheyAreServed(t *testing.T) {
+	begun, serve := make(chan struct{}), make(chan struct{})
+	f := start(t, Config{
+		Limits: Limits{Connections: 10, Unauthenticated: 1},
+		Handler: func(nc net.Conn, authenticated func()) Conn {
+			begun <- struct{}{}
+			<-serve
+			return serveLines(nc, authenticated)
+		},
+	}, nil)
+	first := f.dial()
+	<-begun
+	second := f.dial()
+	<-begun // so the first has been told
+	close(serve)
+	first.expect("BYE temporarily_unavailable action=retry")
+	first.expectEnd()
+	second.exchange("hello", "hello")
+}
+
 // TestPanic ends one connection alone, and what it says is not logged.
 func TestPanic(t *testing.T) {
 	f := start(t, Config{}, nil)

@@ -19,6 +19,12 @@ type verdict struct {
 	panicked bool
 }
 
+// inquiry is a check under way.
+type inquiry struct {
+	verdict chan verdict
+	stop    context.CancelFunc
+}
+
 // awaitVerdict has the machine's token checked on a goroutine of its own, so
 // that time and orders are heeded meanwhile, and a signature's deep stack is
 // gone with it.
@@ -27,20 +33,20 @@ func (s *Session) awaitVerdict(now moment) {
 		s.judge(verdict{identity: id})
 		return
 	}
-	if s.verdict == nil {
+	if s.inquiry == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), s.checkTime(now))
-		s.verdict, s.stopCheck = make(chan verdict, 1), cancel
+		s.inquiry = &inquiry{make(chan verdict, 1), cancel}
 		go func(token string, proof auth.Proof, result chan<- verdict) {
 			result <- s.check(ctx, token, proof)
-		}(s.machine.token, s.proof(), s.verdict)
+		}(s.machine.token, s.proof(), s.inquiry.verdict)
 	}
-	s.sleep(now, s.verdict)
+	s.sleep(now, s.inquiry.verdict)
 }
 
 // recall spares a login the check, where its token was verified before. A
 // renewal's token is new, and this stack is to stay small.
 func (s *Session) recall() *auth.Identity {
-	if s.srv.recaller == nil || s.machine.stage != checking || s.verdict != nil {
+	if s.srv.recaller == nil || s.machine.stage != checking || s.inquiry != nil {
 		return nil
 	}
 	return s.srv.recaller.Recall(s.machine.token, s.proof())
@@ -76,10 +82,10 @@ func (s *Session) proof() auth.Proof {
 }
 
 func (s *Session) dropCheck() {
-	if s.stopCheck != nil {
-		s.stopCheck()
+	if s.inquiry != nil {
+		s.inquiry.stop()
+		s.inquiry = nil
 	}
-	s.verdict, s.stopCheck = nil, nil
 }
 
 // judge gives the machine its verdict. A session that it opens is known from
@@ -115,12 +121,8 @@ func (s *Session) judgeRenewal(now moment, v verdict) {
 	}
 }
 
-// adopt shows everybody else whom the machine serves, and for how long. Called
-// with mu held.
-func (s *Session) adopt() {
-	s.identity.Store(s.machine.identity)
-	s.life = s.machine.life
-}
+// adopt shows everybody else whom the machine serves.
+func (s *Session) adopt() { s.identity.Store(s.machine.identity) }
 
 // enter makes an authenticated session known.
 func (s *Session) enter(now moment) {

@@ -21,7 +21,7 @@ func (s *Session) close() {
 	case wire.ClientClosed, wire.IdleTimeout, wire.Draining, wire.Replaced:
 		// A client that goes on reading gets all that it was promised.
 	default:
-		_ = s.nc.SetWriteDeadline(time.Now().Add(s.rules.WriteTimeout))
+		_ = s.nc.SetWriteDeadline(time.Now().Add(s.machine.rules.WriteTimeout))
 	}
 	<-s.out.empty()
 	switch {

@@ -194,7 +194,7 @@ func TestExpiryWhileStalled(t *testing.T) {
 		}
 		// The hour of the token, a second's spread, and write_timeout for what
 		// is unsent.
-		if took := time.Since(start); took > time.Hour+time.Second+s.rules.WriteTimeout {
+		if took := time.Since(start); took > time.Hour+time.Second+s.machine.rules.WriteTimeout {
 			t.Fatalf("took %v", took)
 		}
 	})

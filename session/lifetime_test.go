@@ -199,7 +199,7 @@ func (l *life) fillUp() {
 	})
 	for full := false; !full; time.Sleep(time.Millisecond) {
 		l.s.out.mu.Lock()
-		full = len(l.s.out.pending)+l.s.out.inFlight >= l.s.out.limit()
+		full = l.s.out.size() >= l.s.out.limit()
 		l.s.out.mu.Unlock()
 	}
 }

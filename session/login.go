@@ -54,7 +54,7 @@ func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply
 		}
 	}
 	if err != nil {
-		m.refuseRenewal(now, err, r)
+		m.refuseRenewal(now.mono-m.asked, err, r)
 		return
 	}
 	m.host.attempted(renewal, identity, nil, now.mono-m.asked)
@@ -62,15 +62,15 @@ func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply
 	// short, and is not asked to be renewed a second time.
 	if identity.Digest != m.identity.Digest {
 		if identity.Thumbprint != m.identity.Thumbprint {
-			m.standing = standing{} // another key, which nobody said had left
+			m.standing = nil // another key, which nobody said had left
 		}
 		m.adopt(now, identity)
 	}
 	m.sayOK(now, r)
 }
 
-func (m *machine) refuseRenewal(now moment, err error, r *Reply) {
-	m.host.attempted(renewal, nil, err, now.mono-m.asked)
+func (m *machine) refuseRenewal(took time.Duration, err error, r *Reply) {
+	m.host.attempted(renewal, nil, err, took)
 	code, retryAfter := refusal(err)
 	r.buf = wire.AppendErr(r.buf, code, wire.ForAuth, retryAfter)
 }

@@ -16,25 +16,23 @@ import (
 type machine struct {
 	rules *Rules
 	host  host
-	stage stage
 
 	identity *auth.Identity
 	life     lifetime
 	notice   time.Duration // how much of it is left when a renewal is asked for
-	noticed  bool
-	renewed  bool // renewedAt is set
-	standing standing
+	standing *standing     // nil: it stands
 
 	deadline  time.Duration // of every stage but open
 	idleSince time.Duration
-	renewedAt time.Duration // the last re-AUTH that was checked
-	asked     time.Duration // when the AUTH that is being checked was complete
+	asked     time.Duration // when the last AUTH that was to be checked was complete
+	token     string        // that is being checked
 
-	token      string    // that is being checked
-	reason     wire.Code // why it is over
-	end        wire.Code // why it ended
-	retryAfter int64     // seconds, told with the BYE
-	lines      [3]int    // complete lines by lineKind, taken by the driver
+	lines   [3]uint32 // complete lines by lineKind, taken by the driver
+	stage   stage
+	noticed bool
+	renewed bool      // asked is that of a re-AUTH
+	reason  wire.Code // why it is over
+	end     wire.Code // why it ended
 }
 
 // host is what the machine asks of the world around it.
@@ -199,12 +197,11 @@ func (m *machine) line(now moment, line []byte, r *Reply) {
 		m.host.attempted(renewal, nil, malformed(line), 0)
 		r.buf = wire.AppendErr(r.buf, wire.InvalidRequest, wire.ForAuth, 0)
 	case wire.Auth:
-		m.asked = now.mono
-		if m.renewed && now.mono-m.renewedAt < renewalInterval {
-			m.refuseRenewal(now, &auth.Error{Outcome: auth.RateLimited, RetryAfter: renewalInterval}, r)
+		if m.renewed && now.mono-m.asked < renewalInterval {
+			m.refuseRenewal(0, &auth.Error{Outcome: auth.RateLimited, RetryAfter: renewalInterval}, r)
 			return
 		}
-		m.renewed, m.renewedAt = true, now.mono
+		m.renewed, m.asked = true, now.mono
 		m.check(renewing, token)
 		m.deadline = now.mono + m.rules.AuthTimeout
 	}
@@ -260,7 +257,7 @@ func (m *machine) finish(code wire.Code, retryAfter int64, r *Reply) {
 		code, retryAfter = m.reason, 0
 	}
 	m.stage, m.token = ended, ""
-	m.end, m.retryAfter = code, retryAfter
+	m.end = code
 	if code.InBye() {
 		r.buf = wire.AppendBye(r.buf, code, retryAfter)
 	}

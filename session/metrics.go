@@ -92,7 +92,7 @@ func (m *Metrics) SetIssuers(names []string) {
 }
 
 // count takes the machine's line counts over.
-func (m *Metrics) count(lines *[3]int) {
+func (m *Metrics) count(lines *[3]uint32) {
 	for kind, n := range lines {
 		if n > 0 {
 			m.lines[kind].Add(int64(n))

@@ -15,8 +15,8 @@ type orders struct {
 	review     bool       // its identity may stand otherwise than it was told
 	standing   auth.State // as it was told
 	end        wire.Code
-	retryAfter int64
-	announce   int64 // retry_after of NOTICE draining
+	retryAfter int32 // seconds
+	announce   int32 // retry_after of NOTICE draining
 }
 
 // End asks the session to end for code, from any goroutine, without waiting.
@@ -25,11 +25,11 @@ type orders struct {
 func (s *Session) End(code wire.Code, retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.orderEnd(code, seconds(retryAfter))
+	s.orderEnd(code, int32(seconds(retryAfter)))
 }
 
 // orderEnd is End with mu held.
-func (s *Session) orderEnd(code wire.Code, retryAfter int64) {
+func (s *Session) orderEnd(code wire.Code, retryAfter int32) {
 	if s.orders.end == 0 {
 		s.order(func(o *orders) { o.end, o.retryAfter = code, retryAfter })
 	}
@@ -40,7 +40,7 @@ func (s *Session) orderEnd(code wire.Code, retryAfter int64) {
 func (s *Session) Announce(retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.order(func(o *orders) { o.announce = seconds(retryAfter) })
+	s.order(func(o *orders) { o.announce = int32(seconds(retryAfter)) })
 }
 
 // wake makes the serving goroutine look at its orders and the clock.
@@ -112,13 +112,13 @@ func (s *Session) obey(now moment) moment {
 		s.machine.finish(writeFailure(err), 0, &s.reply)
 	}
 	if o.announce > 0 {
-		s.machine.announce(o.announce, &s.reply)
+		s.machine.announce(int64(o.announce), &s.reply)
 	}
 	if o.review {
 		s.review(now)
 	}
 	if o.end != 0 {
-		s.machine.finish(o.end, o.retryAfter, &s.reply)
+		s.machine.finish(o.end, int64(o.retryAfter), &s.reply)
 	}
 	return now
 }

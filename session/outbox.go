@@ -13,7 +13,12 @@ import (
 type outbox struct {
 	s *Session // whose it is
 
-	mu       sync.Mutex
+	mu      sync.Mutex
+	backlog *backlog // nil: nothing is unsent, and writing did not fail
+}
+
+// backlog is what the socket did not take.
+type backlog struct {
 	pending  []byte        // not yet handed to the writer
 	inFlight int           // handed to it and not yet written
 	writing  bool          // the writer's goroutine exists
@@ -38,7 +43,7 @@ func (o *outbox) add(lines []byte, fd int) {
 func (o *outbox) push(line []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.pending)+o.inFlight+len(line) > o.limit() {
+	if o.size()+len(line) > o.limit() {
 		return false
 	}
 	o.put(line, steady.NoFD)
@@ -46,14 +51,42 @@ func (o *outbox) push(line []byte) bool {
 }
 
 func (o *outbox) put(lines []byte, fd int) {
-	if o.err != nil || len(lines) == 0 {
+	if o.failed() != nil || len(lines) == 0 {
 		return
 	}
-	if !o.writing && o.s.raw != nil {
+	if !o.writing() && o.s.raw != nil {
 		lines = lines[o.writeNow(lines, fd):]
 	}
-	o.pending = append(o.pending, lines...)
+	if len(lines) > 0 {
+		b := o.held()
+		b.pending = append(b.pending, lines...)
+	}
 	o.startWriting()
+}
+
+// held returns the backlog, which is made if there was none.
+func (o *outbox) held() *backlog {
+	if o.backlog == nil {
+		o.backlog = new(backlog)
+	}
+	return o.backlog
+}
+
+// size is how many bytes are unsent.
+func (o *outbox) size() int {
+	if o.backlog == nil {
+		return 0
+	}
+	return len(o.backlog.pending) + o.backlog.inFlight
+}
+
+func (o *outbox) writing() bool { return o.backlog != nil && o.backlog.writing }
+
+func (o *outbox) failed() error {
+	if o.backlog == nil {
+		return nil
+	}
+	return o.backlog.err
 }
 
 // writeNow writes what goes out without waiting.
@@ -61,7 +94,7 @@ func (o *outbox) writeNow(lines []byte, fd int) (n int) {
 	if o.s.sealed == nil {
 		n = steady.WriteNow(o.s.raw, fd, lines)
 	} else if n = o.s.sealed.WriteReady(fd, lines); o.encrypted() {
-		o.inFlight = n
+		o.held().inFlight = n
 	}
 	o.sent(n)
 	return n
@@ -78,13 +111,15 @@ func (o *outbox) settle() {
 
 // startWriting starts a writer where there is something to write, and none.
 func (o *outbox) startWriting() {
-	if !o.writing && o.unsent() {
-		o.writing = true
+	if !o.writing() && o.unsent() {
+		o.held().writing = true
 		go o.write()
 	}
 }
 
-func (o *outbox) unsent() bool { return o.err == nil && (len(o.pending) > 0 || o.encrypted()) }
+func (o *outbox) unsent() bool {
+	return o.failed() == nil && (o.backlog != nil && len(o.backlog.pending) > 0 || o.encrypted())
+}
 
 // encrypted reports whether TLS has something that the socket did not take.
 func (o *outbox) encrypted() bool { return o.s.sealed != nil && o.s.sealed.Unsent() }
@@ -94,34 +129,37 @@ func (o *outbox) write() {
 	var chunks []byte
 	for {
 		o.mu.Lock()
+		b := o.backlog
 		if !o.unsent() {
-			o.writing = false
-			o.pending = nil // an idle session keeps no buffer
-			o.relieve()
+			b.writing = false
+			b.relieve()
+			if b.err == nil {
+				o.backlog = nil // an idle session keeps none
+			}
 			o.mu.Unlock()
 			return
 		}
-		chunks, o.pending = o.pending, chunks[:0]
-		o.inFlight += len(chunks)
+		chunks, b.pending = b.pending, chunks[:0]
+		b.inFlight += len(chunks)
 		o.mu.Unlock()
-		o.writeAll(chunks)
+		o.writeAll(b, chunks)
 	}
 }
 
 // writeAll writes chunks, also when there are none: what is encrypted already
 // goes out before.
-func (o *outbox) writeAll(chunks []byte) {
+func (o *outbox) writeAll(b *backlog, chunks []byte) {
 	for more := true; more; more = len(chunks) > 0 {
 		n, err := o.s.nc.Write(chunks[:min(len(chunks), writeChunk)])
 		o.sent(n)
 		chunks = chunks[n:]
 		o.mu.Lock()
-		o.inFlight = len(chunks)
+		b.inFlight = len(chunks)
 		if err != nil {
-			o.err = err
-			o.inFlight, o.pending = 0, nil
+			b.err = err
+			b.inFlight, b.pending = 0, nil
 		}
-		o.relieve()
+		b.relieve()
 		o.mu.Unlock()
 		if err != nil {
 			o.s.wake()
@@ -131,10 +169,10 @@ func (o *outbox) writeAll(chunks []byte) {
 }
 
 // relieve wakes who waits for unsent bytes to go. Called with mu held.
-func (o *outbox) relieve() {
-	if o.relief != nil && (o.err != nil || len(o.pending)+o.inFlight <= o.reliefAt) {
-		close(o.relief)
-		o.relief = nil
+func (b *backlog) relieve() {
+	if b.relief != nil && (b.err != nil || len(b.pending)+b.inFlight <= b.reliefAt) {
+		close(b.relief)
+		b.relief = nil
 	}
 }
 
@@ -143,10 +181,10 @@ func (o *outbox) relieve() {
 func (o *outbox) full() (relief <-chan struct{}, full bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil || len(o.pending)+o.inFlight < o.limit() {
+	if o.failed() != nil || o.size() < o.limit() {
 		return nil, false
 	}
-	return o.await(o.limit() / 2), true
+	return o.backlog.await(o.limit() / 2), true
 }
 
 // empty returns a channel that is closed when everything is written, or
@@ -154,31 +192,31 @@ func (o *outbox) full() (relief <-chan struct{}, full bool) {
 func (o *outbox) empty() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil || !o.writing {
+	if o.failed() != nil || !o.writing() {
 		done := make(chan struct{})
 		close(done)
 		return done
 	}
-	return o.await(0)
+	return o.backlog.await(0)
 }
 
 // await is called with mu held, by the one goroutine that serves the session.
-func (o *outbox) await(unsent int) <-chan struct{} {
-	if o.relief == nil {
-		o.relief = make(chan struct{})
+func (b *backlog) await(unsent int) <-chan struct{} {
+	if b.relief == nil {
+		b.relief = make(chan struct{})
 	}
-	o.reliefAt = unsent
-	return o.relief
+	b.reliefAt = unsent
+	return b.relief
 }
 
 // failure returns why writing failed, nil while it has not.
 func (o *outbox) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.err
+	return o.failed()
 }
 
 // limit is how many bytes may be unsent before no more is read or pushed.
-func (o *outbox) limit() int { return o.s.rules.MaxOutbound }
+func (o *outbox) limit() int { return o.s.machine.rules.MaxOutbound }
 
 func (o *outbox) sent(n int) { o.s.srv.metrics.bytesSent.Add(int64(n)) }

@@ -14,8 +14,8 @@ import (
 // read waits for more input, at most until the machine wants to look at the
 // clock, and serves it.
 func (s *Session) read(now moment) moment {
-	if s.readErr != nil {
-		s.machine.finish(readFailure(s.readErr), 0, &s.reply)
+	if s.readEnd != 0 {
+		s.machine.finish(s.readEnd, 0, &s.reply)
 		return now
 	}
 	s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
@@ -29,7 +29,7 @@ func (s *Session) read(now moment) moment {
 	s.in = s.in[:len(s.in)+n]
 	s.srv.metrics.bytesReceived.Add(int64(n))
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		s.readErr = err
+		s.readEnd = readFailure(err)
 	}
 	if len(s.in) == 0 {
 		releaseBuffer(s.in)

@@ -174,7 +174,6 @@ const (
 // called when the session has been authenticated; it may be nil.
 func (srv *Server) New(nc net.Conn, authenticated func()) *Session {
 	s := &Session{srv: srv, nc: nc, authenticated: authenticated}
-	s.rules = srv.rules.Load()
 	s.out.s = s
 	s.sealed, _ = nc.(sealed)
 	if sc, ok := nc.(syscall.Conn); ok {
@@ -182,7 +181,8 @@ func (srv *Server) New(nc net.Conn, authenticated func()) *Session {
 			s.raw, s.readable = raw, s.onReadable
 		}
 	}
-	s.machine.start(srv.clock(), s.rules, s)
-	s.reply.maxLine = s.rules.MaxLine
+	rules := srv.rules.Load()
+	s.machine.start(srv.clock(), rules, s)
+	s.reply.maxLine = rules.MaxLine
 	return s
 }

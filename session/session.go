@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,24 +18,28 @@ type Session struct {
 	// Static after New.
 	srv           *Server
 	nc            net.Conn
-	rules         *Rules
 	authenticated func()
 
-	// Owned by the serving goroutine.
-	raw       syscall.RawConn       // the socket; nil: read by nc.Read
-	sealed    sealed                // nc, where it is behind TLS
-	readable  func(fd uintptr) bool // onReadable, made once
-	armed     time.Duration         // when the read deadline is; 0: to be set
-	served    time.Duration         // when the last batch was
-	hot       bool                  // the one before it was a moment earlier
-	deep      bool                  // this goroutine's stack may have grown
-	machine   machine
-	reply     Reply
-	in        []byte       // read and not yet taken; holds a buffer only while needed
-	readErr   error        // what reading ended with; served when in is used up
-	verdict   chan verdict // of the check under way; nil: none is
-	stopCheck context.CancelFunc
-	entered   bool // authenticated, and not yet left
+	// Owned by the serving goroutine. What it holds while it waits, every
+	// idle session costs: fields that stay empty then are few and small.
+	raw      syscall.RawConn       // the socket; nil: read by nc.Read
+	sealed   sealed                // nc, where it is behind TLS
+	readable func(fd uintptr) bool // onReadable, made once
+	armed    time.Duration         // when the read deadline is; 0: to be set
+	served   time.Duration         // when the last batch was
+	machine  machine               // its life is written with mu held once others know the session
+	reply    Reply
+	in       []byte    // read and not yet taken; holds a buffer only while needed
+	inquiry  *inquiry  // the check under way; nil: none is
+	hot      bool      // the batch before the last was a moment earlier
+	deep     bool      // this goroutine's stack may have grown
+	entered  bool      // authenticated, and not yet left
+	readEnd  wire.Code // what reading ended with, served when in is used up; 0: it goes on
+
+	urgent atomic.Bool // orders.any, to be read without mu
+	mu     sync.Mutex
+	orders orders
+	poke   chan struct{} // wakes the serving goroutine where it sleeps; else nil
 
 	// Set when the session is authenticated, before the registry or the
 	// backend sees it.
@@ -45,12 +48,6 @@ type Session struct {
 	since     moment
 
 	out outbox
-
-	urgent atomic.Bool // orders.any, to be read without mu
-	mu     sync.Mutex
-	orders orders
-	poke   chan struct{} // wakes the serving goroutine where it sleeps; else nil
-	life   lifetime      // the machine's, for everybody else
 }
 
 // ID returns the session's id, as the client was told it.
@@ -73,7 +70,7 @@ func (s *Session) Expires() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.srv.clock()
-	return time.Unix(0, now.wall+int64(s.life.left(now)))
+	return time.Unix(0, now.wall+int64(s.machine.life.left(now)))
 }
 
 // Push sends a line to the client from any goroutine, without blocking. It
@@ -81,13 +78,13 @@ func (s *Session) Expires() time.Time {
 // session is not open, and ErrSlow when too much is unsent already, which ends
 // the session.
 func (s *Session) Push(text []byte) error {
-	line, err := wire.AppendData(nil, text, s.rules.MaxLine)
+	line, err := wire.AppendData(nil, text, s.machine.rules.MaxLine)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.orders.open || s.life.left(s.srv.clock()) <= 0 {
+	if !s.orders.open || s.machine.life.left(s.srv.clock()) <= 0 {
 		return ErrClosed
 	}
 	if !s.out.push(line) {

@@ -28,8 +28,8 @@ const (
 // serveSocket waits for input, at most until the machine wants to look at the
 // clock, and serves what comes for as long as nothing but input is wanted.
 func (s *Session) serveSocket(now moment) moment {
-	if s.readErr != nil {
-		s.machine.finish(readFailure(s.readErr), 0, &s.reply)
+	if s.readEnd != 0 {
+		s.machine.finish(s.readEnd, 0, &s.reply)
 		return now
 	}
 	due := s.machine.next(now)
@@ -43,7 +43,7 @@ func (s *Session) serveSocket(now moment) moment {
 	now = s.srv.clock()
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		if err != nil {
-			s.readErr = err
+			s.readEnd = readFailure(err)
 		}
 		return now
 	}
@@ -85,7 +85,9 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 			s.dropIdle()
 			return false
 		}
-		s.readErr = err
+		if err != nil {
+			s.readEnd = readFailure(err)
+		}
 		s.in = s.in[:len(s.in)+n]
 		now, more := s.serveBatch(int(fd), n)
 		if !more || err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/linegate/linegate/wire"
 )
 
-// standing is how a session's identity stands, as last reviewed, and what it has
-// to do about that. Its zero value is that of one that stands.
+// standing is how a session's identity stands that was not left as it was, as
+// last reviewed, and what the session has to do about that.
 type standing struct {
 	state     auth.State
 	untold    bool          // of the departure, until noticeAt
@@ -29,23 +29,33 @@ func (m *machine) review(now moment, s auth.Standing) {
 	switch {
 	case s.State == auth.Withdrawn:
 		m.stop(now, wire.TokenRevoked)
-	case s.State == m.standing.state: // heeded already
+	case s.State == m.state(): // heeded already
 	case s.State == auth.Stands:
-		m.standing = standing{}
+		m.standing = nil
 	case s.State == auth.Departing:
-		m.standing = standing{state: s.State, graceEnds: now.mono + s.Grace}
+		m.standing = &standing{state: s.State, graceEnds: now.mono + s.Grace}
 		if spread := noticeSpread(s.Grace); spread > 0 {
 			m.standing.untold, m.standing.noticeAt = true, now.mono+m.within(spread)
 		}
 	case s.State == auth.Departed:
+		if m.standing == nil {
+			m.standing = new(standing)
+		}
 		m.standing.state = s.State
 		m.standing.leavesAt = max(m.standing.graceEnds, now.mono) + m.within(leaveSpread(s.Grace))
 	}
 }
 
+func (m *machine) state() auth.State {
+	if m.standing == nil {
+		return auth.Stands
+	}
+	return m.standing.state
+}
+
 // tellDeparture asks for a token by another key when the moment for that has come.
 func (m *machine) tellDeparture(now moment, r *Reply) {
-	if m.standing.untold && now.mono >= m.standing.noticeAt {
+	if m.standing != nil && m.standing.untold && now.mono >= m.standing.noticeAt {
 		m.standing.untold = false
 		m.askToRenew(min(m.standing.graceEnds-now.mono, m.life.left(now)), r)
 	}

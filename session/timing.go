@@ -34,7 +34,7 @@ func (m *machine) tick(now moment, r *Reply) {
 			return
 		}
 		m.tellDeparture(now, r)
-		if m.standing.state == auth.Departed && now.mono >= m.standing.leavesAt {
+		if m.state() == auth.Departed && now.mono >= m.standing.leavesAt {
 			m.finish(wire.KeyRemoved, 0, r)
 		}
 		if now.mono-m.idleSince >= m.rules.IdleTimeout {
@@ -59,10 +59,10 @@ func (m *machine) next(now moment) time.Duration {
 	if m.stage == renewing {
 		return min(next, m.deadline)
 	}
-	if m.standing.untold {
+	if m.standing != nil && m.standing.untold {
 		next = min(next, m.standing.noticeAt)
 	}
-	if m.standing.state == auth.Departed {
+	if m.state() == auth.Departed {
 		next = min(next, m.standing.leavesAt)
 	}
 	return min(next, m.idleSince+m.rules.IdleTimeout)

@@ -66,9 +66,9 @@ func stall(t *testing.T, s *Session) {
 	t.Helper()
 	for line := bytes.Repeat([]byte("x"), 8000); ; {
 		s.out.mu.Lock()
-		waiting := len(s.out.pending)
+		waiting := s.out.size()
 		s.out.mu.Unlock()
-		if waiting > s.rules.MaxOutbound/2 {
+		if waiting > s.machine.rules.MaxOutbound/2 {
 			return
 		}
 		if err := s.Push(line); err != nil {

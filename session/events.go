@@ -35,7 +35,8 @@ type event struct {
 // once for many.
 const gathering = 5 * time.Millisecond
 
-// maxEvents is how many events wait to be logged at most; then sessions wait.
+// maxEvents is how many events wait to be logged at most; then sessions wait, which
+// a log that is stuck must not make long (see internal/oplog).
 const maxEvents = 4096
 
 func newEvents(log *slog.Logger) *events {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,10 +71,39 @@ issuers:
 	p.login(alice).want("OK AUTH v=1 sub=alice ")
 }
 
+// TestLogIsGone: when nobody reads standard error any more, the program goes on, and
+// ends in order.
+func TestLogIsGone(t *testing.T) {
+	issuer := authtest.Serve(t)
+	inDir(t, `listen:
+  - {name: devices, address: 127.0.0.1:0}
+ops: {address: 127.0.0.1:0}
+admin: {address: 127.0.0.1:0, issuers: [main]}
+issuers:
+  - name: main
+    issuer: `+issuer.URL+`
+    audience: [`+authtest.Audience+`]
+    required_scopes: [`+authtest.Scope+`]
+`)
+	p := startProgram(t)
+	p.log.Close()
+	for range 2 {
+		p.login("e30.e30.e30").want("BYE invalid_token ") // a warning is written at once
+		p.login(issuer.Token(authtest.Sub("alice"))).want("OK AUTH v=1 sub=alice ")
+	}
+	if err := p.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.process.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // killable is the program in a process of its own.
 type killable struct {
 	t             *testing.T
 	process       *exec.Cmd
+	log           io.ReadCloser
 	records       records
 	admin, device string // addresses
 }
@@ -84,6 +114,7 @@ func startProgram(t *testing.T) *killable {
 	p.process = exec.Command(os.Args[0], "serve", "--config", "linegate.yaml")
 	p.process.Env = append(os.Environ(), programVariable+"=1")
 	log, err := p.process.StderrPipe()
+	p.log = log
 	if err == nil {
 		err = p.process.Start()
 	}

@@ -15,6 +15,7 @@ func main() {
 		stdout:  os.Stdout,
 		stderr:  os.Stderr,
 		notify: func(signals chan<- os.Signal) {
+			signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends nothing
 			signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		},
 		open: openApp,

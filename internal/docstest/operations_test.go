@@ -36,7 +36,7 @@ func TestLogRecords(t *testing.T) {
 		"login refused": true, "renewal refused": true, // chosen by a table
 	}
 	levels := map[string]string{"Debug": "debug", "Info": "info", "Warn": "warn", "Error": "error", "LogAttrs": "audit"}
-	for _, call := range calls(t, "auth/*.go", "session/*.go", "gateway/*.go", "internal/state/*.go", "internal/admin/*.go", "internal/app/*.go", "cmd/linegate/*.go") {
+	for _, call := range calls(t, "auth/*.go", "session/*.go", "gateway/*.go", "internal/state/*.go", "internal/admin/*.go", "internal/app/*.go", "cmd/linegate/*.go", "internal/oplog/*.go") {
 		method, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok || levels[method.Sel.Name] == "" {
 			continue

@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -12,9 +13,20 @@ import (
 // milliseconds later, all that has gathered at once. Warnings, errors and audit records are written
 // before the call returns; others are lost when the process is killed within a
 // moment. flush, to be called at an orderly end, waits until all are written.
+//
+// Whoever logs waits for w while it takes something. When it takes nothing for a
+// second, nobody waits any more: records for which there is no room are left out,
+// as are those that w refuses, and a record tells how many when it takes the next.
 func NewBackground(w io.Writer, level *slog.LevelVar, format string) (log *slog.Logger, flush func(), err error) {
-	out := &output{w: w}
+	out := &output{w: w, hurry: make(chan struct{}, 1)}
 	log, err = newLogger(out, level, format, func(next slog.Handler) slog.Handler { return prompt{next, out} })
+	out.report = func(lost int) []byte {
+		var line bytes.Buffer
+		if log, err := New(&line, new(slog.LevelVar), format); err == nil {
+			log.Warn("log records left out", slog.Int("count", lost))
+		}
+		return line.Bytes()
+	}
 	return log, func() { out.flush() }, err
 }
 
@@ -41,81 +53,179 @@ func (p prompt) Handle(ctx context.Context, r slog.Record) error {
 const (
 	// gathering is how long lines gather before they are written at once.
 	gathering = 5 * time.Millisecond
-	// maxUnwritten is how many bytes wait to be written at most; then whoever
-	// logs writes.
+	// maxUnwritten is how many bytes wait to be written at most.
 	maxUnwritten = 1 << 20
+	// chunk is how much is written at once: each is a sign of life.
+	chunk = 64 << 10
+	// patience is how long the writer may take over a chunk before it counts as
+	// stuck.
+	patience = time.Second
 )
 
-// output is a writer that gathers. Its goroutine lives while there is something
-// to write.
+// output is a writer that gathers. Its goroutine, which alone writes, lives while
+// there is something to write.
 type output struct {
-	writing sync.Mutex // held to take text and write it, so that lines keep their order
-	w       io.Writer
+	w      io.Writer
+	report func(lost int) []byte
+	hurry  chan struct{} // ends the gathering; of size 1
+	within bool          // what was written ends inside of a line; owned by the goroutine
+	torn   bool          // and that line will not go on
 
 	mu      sync.Mutex
 	text    []byte
-	spare   []byte // the room of what was written last
-	started bool   // the goroutine lives
+	spare   []byte        // the room of what was written last
+	started bool          // the goroutine lives
+	lost    int           // lines left out and not yet reported
+	added   int64         // bytes, ever
+	gone    int64         // those of them that were written, or refused
+	moved   chan struct{} // closed when more has gone
+	since   time.Time     // the last chunk, or the goroutine, began
 }
 
-func (o *output) Write(line []byte) (int, error) {
-	if o.add(line) {
-		o.flush()
+// Write takes lines, if there is or comes to be room for them.
+func (o *output) Write(lines []byte) (int, error) {
+	for !o.add(lines) {
+		if !o.flush() {
+			o.lose(lines)
+			break
+		}
 	}
-	return len(line), nil
+	return len(lines), nil
 }
 
-func (o *output) add(line []byte) (full bool) {
+func (o *output) add(lines []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.text = append(o.text, line...)
+	if len(o.text) > 0 && len(o.text)+len(lines) > maxUnwritten {
+		return false
+	}
+	o.text = append(o.text, lines...)
+	o.added += int64(len(lines))
 	if !o.started {
-		o.started = true
+		o.started, o.since, o.moved = true, time.Now(), make(chan struct{})
 		go o.run()
 	}
-	return len(o.text) >= maxUnwritten
+	return true
+}
+
+// flush waits until all that was added has gone, and reports false when the writer
+// is stuck.
+func (o *output) flush() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for all := o.added; o.gone < all; {
+		select {
+		case o.hurry <- struct{}{}:
+		default: // it has been said
+		}
+		if !o.await() {
+			return false
+		}
+	}
+	return true
+}
+
+// await waits until a chunk has gone, and reports false when the writer is stuck.
+// Called with mu held, which it lets go meanwhile.
+func (o *output) await() bool {
+	moved, left := o.moved, patience-time.Since(o.since)
+	o.mu.Unlock()
+	defer o.mu.Lock()
+	select {
+	case <-moved:
+		return true
+	case <-time.After(left):
+		return false
+	}
 }
 
 // run writes what gathers, until nothing does.
 func (o *output) run() {
 	for {
-		time.Sleep(gathering)
-		if !o.flush() && o.stop() {
+		select {
+		case <-o.hurry:
+		case <-time.After(gathering):
+		}
+		text, lost := o.take()
+		if len(text) == 0 {
 			return
 		}
+		if o.write(text) && lost > 0 {
+			o.tell(lost)
+		}
+		o.mu.Lock()
+		o.spare = text[:0]
+		o.mu.Unlock()
 	}
 }
 
-// flush writes what has gathered, if anything.
-func (o *output) flush() (any bool) {
-	o.writing.Lock()
-	defer o.writing.Unlock()
-	text := o.take()
-	if len(text) == 0 {
-		return false
-	}
-	_, _ = o.w.Write(text) // nobody can be told that a log fails
+// take returns what has gathered and how many lines were left out so far. Where
+// nothing has, the goroutine's life is over.
+func (o *output) take() (text []byte, lost int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.spare = text[:0]
+	if len(o.text) == 0 {
+		o.started, o.text, o.spare = false, nil, nil
+		return nil, 0
+	}
+	text, o.text, o.spare = o.text, o.spare, nil
+	return text, o.lost
+}
+
+func (o *output) write(text []byte) (ok bool) {
+	for len(text) > 0 {
+		n, err := o.put(text[:min(len(text), chunk)])
+		if err != nil {
+			o.lose(text[n:])
+			o.went(len(text))
+			return false
+		}
+		o.went(n)
+		text = text[n:]
+	}
 	return true
 }
 
-func (o *output) take() []byte {
+// tell reports lines that were left out.
+func (o *output) tell(lost int) {
+	if _, err := o.put(o.report(lost)); err != nil {
+		return // the next time, with more
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	text := o.text
-	o.text, o.spare = o.spare, nil
-	return text
+	o.lost -= lost
 }
 
-// stop ends the goroutine if nothing came meanwhile.
-func (o *output) stop() bool {
+// went counts n bytes that nobody has to wait for any more.
+func (o *output) went(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.text) > 0 {
-		return false
+	o.gone += int64(n)
+	close(o.moved)
+	o.moved = make(chan struct{})
+}
+
+// put writes, and behind a failure that cut a line begins another.
+func (o *output) put(text []byte) (n int, err error) {
+	o.mu.Lock()
+	o.since = time.Now()
+	o.mu.Unlock()
+	if o.torn {
+		if _, err := o.w.Write([]byte("\n")); err != nil {
+			return 0, err
+		}
+		o.within, o.torn = false, false
 	}
-	o.started, o.text, o.spare = false, nil, nil
-	return true
+	n, err = o.w.Write(text)
+	if n > 0 {
+		o.within = text[n-1] != '\n'
+	}
+	o.torn = err != nil && o.within
+	return n, err
+}
+
+func (o *output) lose(lines []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lost += bytes.Count(lines, []byte("\n"))
 }

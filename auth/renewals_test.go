@@ -52,6 +52,7 @@ func (s *turnstile) letAll() {
 	for _, pass := range s.waiting {
 		close(pass)
 	}
+	s.waiting = nil
 	s.mu.Unlock()
 	synctest.Wait()
 }
@@ -67,6 +68,7 @@ func TestRenewalsComeFirst(t *testing.T) {
 				iss := authtest.New(t)
 				c := iss.Config()
 				gate := &turnstile{KeySource: c.Keys}
+				defer gate.letAll()
 				c.Keys = gate
 				v, err := auth.NewVerifier(auth.Config{Issuers: []auth.IssuerConfig{c}, Workers: workers})
 				if err != nil {

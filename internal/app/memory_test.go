@@ -22,14 +22,15 @@ func TestMemoryOfSilentSessions(t *testing.T) {
 	// Bytes a session at most, the race detector's share included. Sessions that
 	// wait inside of TLS, or keep the goroutine of their login, do not do it.
 	const plain, secure = 8000, 14_500
+	const identity = 1500 // of its own, and what remembers its token
 	long := strings.Repeat("x", 8000)
 	for _, tt := range []struct {
-		name   string
-		secure int
-		did    func(d *device, push func(string))
+		name          string
+		plain, secure int
+		did           func(d *device, push func(string), token func() string)
 	}{
-		{"login", secure, func(*device, func(string)) {}},
-		{"this and that", secure, func(d *device, push func(string)) {
+		{"login", plain, secure, func(*device, func(string), func() string) {}},
+		{"this and that", plain, secure, func(d *device, push func(string), _ func() string) {
 			for _, piece := range []string{"h", "ell", "o\n"} {
 				io.WriteString(d, piece)
 			}
@@ -41,8 +42,21 @@ func TestMemoryOfSilentSessions(t *testing.T) {
 			d.say("ping")
 			d.expect("pong")
 		}},
+		{"a signature that was verified", plain + identity, secure + identity, func(d *device, _ func(string), token func() string) {
+			d.say("AUTH " + token())
+			d.expect("OK AUTH ")
+		}},
+		{"a long line in pieces, twice", plain, secure, func(d *device, _ func(string), _ func() string) {
+			for range 2 {
+				for at := range 8 {
+					io.WriteString(d, long[at*1000:][:1000])
+				}
+				d.say("")
+				d.expect("from server: xxx")
+			}
+		}},
 		// crypto/tls keeps the room that the largest record needed.
-		{"long lines", secure + 5000, func(d *device, _ func(string)) {
+		{"long lines", plain, secure + 5000, func(d *device, _ func(string), _ func() string) {
 			d.say(long)
 			d.expect("from server: xxx")
 			io.WriteString(d, strings.Repeat("ping\n", 1000))
@@ -51,12 +65,12 @@ func TestMemoryOfSilentSessions(t *testing.T) {
 			}
 		}},
 	} {
-		t.Run(tt.name+"/plain", func(t *testing.T) { silentSessions(t, false, plain, tt.did) })
+		t.Run(tt.name+"/plain", func(t *testing.T) { silentSessions(t, false, tt.plain, tt.did) })
 		t.Run(tt.name+"/tls", func(t *testing.T) { silentSessions(t, true, tt.secure, tt.did) })
 	}
 }
 
-func silentSessions(t *testing.T, secure bool, most int, did func(d *device, push func(string))) {
+func silentSessions(t *testing.T, secure bool, most int, did func(d *device, push func(string), token func() string)) {
 	r := startWith(t, func(c *config.Config) {
 		c.Session.IdleTimeout = time.Hour
 	}, func(o *Options) { o.Log = slog.New(slog.DiscardHandler) })
@@ -71,7 +85,7 @@ func silentSessions(t *testing.T, secure bool, most int, did func(d *device, pus
 			if err := r.sessions.Session(id).Push([]byte(text)); err != nil {
 				t.Fatal(err)
 			}
-		})
+		}, func() string { return r.issuer.Token() })
 		return nc
 	}
 	var warm, held [200]net.Conn

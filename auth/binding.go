@@ -28,7 +28,7 @@ var (
 // certificate (RFC 8705 section 3.1). A token with any other kind, also beside
 // that one, is refused: it is not for whoever bears it.
 func checkBinding(t *token, proof Proof, id *Identity) *Error {
-	raw, found := t.claims["cnf"]
+	raw, found := t.claims.get("cnf")
 	if !found {
 		return nil
 	}

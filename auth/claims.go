@@ -88,7 +88,7 @@ func (iss *issuer) checkKind(t *token) *Error {
 		// Only ID tokens, logout tokens and security event tokens have
 		// these. Another typ does not tell them apart.
 		for _, name := range [...]string{"at_hash", "c_hash", "events"} {
-			if _, found := t.claims[name]; found {
+			if t.claims.has(name) {
 				return refuse(Type, name, errForeignKind)
 			}
 		}
@@ -101,7 +101,7 @@ func (iss *issuer) checkKind(t *token) *Error {
 				return refuse(Claims, name, errMissing)
 			}
 		}
-		if _, found := t.claims["iat"]; !found {
+		if !t.claims.has("iat") {
 			return refuse(Claims, "iat", errMissing)
 		}
 	}

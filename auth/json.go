@@ -10,12 +10,33 @@ import (
 )
 
 // object is a JSON object read strictly: each member's name, exact in case and
-// present once, with its value as it was written.
+// present once, with its value as it was written. It is a list, since most have
+// few members: to make a map of these takes longer than to look at them all.
 //
 // encoding/json alone will not do: into a struct it takes "EXP" for "exp" and
 // the last of two, into a map it takes the last of two, and both turn bad
 // UTF-8 into U+FFFD, so that two different subjects could become one.
-type object map[string]string
+type object []member
+
+type member struct{ name, value string }
+
+// few is how many members are looked through for one that appears twice.
+const few = 32
+
+// get returns a member's value as it was written.
+func (o object) get(name string) (value string, found bool) {
+	for _, m := range o {
+		if m.name == name {
+			return m.value, true
+		}
+	}
+	return "", false
+}
+
+func (o object) has(name string) bool {
+	_, found := o.get(name)
+	return found
+}
 
 var (
 	errNotJSON   = errors.New("not valid JSON in UTF-8")
@@ -37,7 +58,8 @@ func parseObject(doc []byte) (object, error) {
 	if s[i] != '{' {
 		return nil, errNotObject
 	}
-	members := make(object, 12)
+	members := make(object, 0, 12)
+	seen := map[string]bool{} // when they are no longer few
 	// The document is known to be valid, so no index can leave it.
 	for i = skipSpace(s, i+1); s[i] != '}'; {
 		end := stringEnd(s, i)
@@ -47,10 +69,10 @@ func parseObject(doc []byte) (object, error) {
 		}
 		i = skipSpace(s, skipSpace(s, end)+1) // over the colon
 		end = valueEnd(s, i)
-		if _, twice := members[name]; twice {
+		if members.repeats(name, seen) {
 			return nil, errTwice
 		}
-		members[name] = s[i:end]
+		members = append(members, member{name, s[i:end]})
 		if i = skipSpace(s, end); s[i] == ',' {
 			i = skipSpace(s, i+1)
 		}
@@ -58,10 +80,25 @@ func parseObject(doc []byte) (object, error) {
 	return members, nil
 }
 
+// repeats reports whether name is that of a member.
+func (o object) repeats(name string, seen map[string]bool) bool {
+	if len(o) < few {
+		return o.has(name)
+	}
+	if len(o) == few {
+		for _, m := range o {
+			seen[m.name] = true
+		}
+	}
+	twice := seen[name]
+	seen[name] = true
+	return twice
+}
+
 // text returns a member that must be a string; found is false when there is
 // none.
 func (o object) text(name string) (value string, found bool, err error) {
-	raw, found := o[name]
+	raw, found := o.get(name)
 	if !found {
 		return "", false, nil
 	}
@@ -72,7 +109,7 @@ func (o object) text(name string) (value string, found bool, err error) {
 // list returns a member that is a string or an array of strings, as aud is
 // (RFC 7519 section 4.1.3); single tells which.
 func (o object) list(name string) (values []string, single bool, err error) {
-	raw, found := o[name]
+	raw, found := o.get(name)
 	if !found {
 		return nil, false, nil
 	}
@@ -103,7 +140,7 @@ func (o object) list(name string) (values []string, single bool, err error) {
 // date returns a member that must be a NumericDate (RFC 7519 section 2), in
 // whole seconds, fractions rounded down.
 func (o object) date(name string) (seconds int64, found bool, err error) {
-	raw, found := o[name]
+	raw, found := o.get(name)
 	if !found {
 		return 0, false, nil
 	}

@@ -34,8 +34,9 @@ func ParseKeySet(doc []byte) (set *KeySet, skipped []error, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("auth: key set: %w", err)
 	}
+	list, _ := members.get("keys")
 	var entries []json.RawMessage
-	if err := json.Unmarshal([]byte(members["keys"]), &entries); err != nil || entries == nil {
+	if err := json.Unmarshal([]byte(list), &entries); err != nil || entries == nil {
 		return nil, nil, errors.New(`auth: key set: no array "keys"`)
 	}
 	if len(entries) > maxKeys {

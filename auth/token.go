@@ -73,7 +73,7 @@ func (t *token) readHeader(members object) *Error {
 	// 7515 section 4.1.11), and this one understands none. b64 would change
 	// what is signed (RFC 7797) and is only lawful when listed in crit.
 	for _, name := range [...]string{"crit", "b64"} {
-		if _, found := members[name]; found {
+		if members.has(name) {
 			return refuse(Format, name, errCritical)
 		}
 	}

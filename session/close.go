@@ -26,8 +26,10 @@ func (s *Session) close() {
 	<-s.out.empty()
 	switch {
 	case s.out.failure() != nil:
-	case s.machine.end == wire.ClientClosed:
-		steady.EndStream(s.nc) // the client's FIN is here already
+	case s.machine.end == wire.ClientClosed: // the client's FIN is here already
+		if s.raw == nil || s.sealed != nil {
+			steady.EndStream(s.nc) // else the close does, with nothing left to read
+		}
 	default:
 		steady.Hangup(s.nc)
 	}

@@ -76,7 +76,7 @@ func (e *events) run() {
 	time.Sleep(gathering)
 	for e.next(&batch) {
 		for _, ev := range batch {
-			ev.log(e.log)
+			ev.log(e.log.Handler())
 		}
 		time.Sleep(gathering)
 	}
@@ -97,26 +97,18 @@ func (e *events) next(batch *[]event) bool {
 }
 
 // log writes the record with the time at which it happened: what others log of
-// the session meanwhile may be written before it.
-func (ev *event) log(log *slog.Logger) {
-	log = slog.New(dated{log.Handler(), ev.at})
+// the session meanwhile may be written before it. The handler is handed the record
+// itself: a Logger would look for the caller, and read the clock.
+func (ev *event) log(handler slog.Handler) {
+	r := slog.NewRecord(ev.at, slog.LevelInfo, "session closed", 0)
 	if id := ev.identity; id != nil {
-		log.Info("session opened", ev.session.logID(), ev.session.logRemote(),
+		r.Message = "session opened"
+		r.AddAttrs(ev.session.logID(), ev.session.logRemote(),
 			slog.String("issuer", id.IssuerName), foreign("subject", id.Subject),
 			foreign("client_id", id.ClientID), foreign("kid", id.KeyID), slog.Time("expires", id.Expires))
-		return
+	} else {
+		r.AddAttrs(ev.session.logID(), slog.String("reason", ev.reason.String()),
+			slog.Duration("duration", ev.lasted))
 	}
-	log.Info("session closed", ev.session.logID(), slog.String("reason", ev.reason.String()),
-		slog.Duration("duration", ev.lasted))
-}
-
-// dated gives records another time than that of their writing.
-type dated struct {
-	slog.Handler
-	at time.Time
-}
-
-func (d dated) Handle(ctx context.Context, r slog.Record) error {
-	r.Time = d.at
-	return d.Handler.Handle(ctx, r)
+	_ = handler.Handle(context.Background(), r) // nobody can be told that a log fails
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxForeign is the length in bytes of what a client chose, as it is logged.
@@ -13,6 +14,9 @@ const maxForeign = 64
 // value: percent-encoded as the protocol's values are, so that a sub reads here
 // as in its OK AUTH line, and cut at 64 bytes.
 func Foreign(s string) slog.Value {
+	if len(s) <= maxForeign && strings.IndexFunc(s, isForeign) < 0 {
+		return slog.StringValue(s)
+	}
 	var escaped strings.Builder
 	for i := range min(len(s), maxForeign+1) {
 		if c := s[i]; isPlain(c) {
@@ -30,6 +34,8 @@ func Foreign(s string) slog.Value {
 	}
 	return slog.StringValue(text)
 }
+
+func isForeign(r rune) bool { return r >= utf8.RuneSelf || !isPlain(byte(r)) }
 
 func isPlain(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||

@@ -28,7 +28,7 @@ func within(t *testing.T, most float64, figure func() (float64, error)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%.3f, at most %v", got, most)
+		t.Logf("%s: %.3f, at most %v", t.Name(), got, most)
 		if got <= most {
 			return
 		}
@@ -128,8 +128,8 @@ func TestAllocations(t *testing.T) {
 		}{
 			{"ping", 0, 2, 80_000, message(load.Config{Mode: load.Ping})},
 			{"echo", 0, 2, 80_000, message(load.Config{Mode: load.Echo, Size: 36})},
-			{seenLogin, 52, 530, 1500, message(load.Config{Mode: load.Login})},
-			{newLogin, 120, 600, 1500, func(count int) (load.Config, error) {
+			{seenLogin, 60, 530, 1500, message(load.Config{Mode: load.Login})},
+			{newLogin, 130, 600, 1500, func(count int) (load.Config, error) {
 				fresh, err := b.issuer.tokens(count)
 				c := b.message(s, load.Config{Mode: load.Login}, fresh, count)
 				c.Connections = 100

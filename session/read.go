@@ -64,7 +64,8 @@ func (s *Session) armRead(d time.Duration) bool {
 // readFailure says why a connection ended whose reading did.
 func readFailure(err error) wire.Code {
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe),
+		errors.Is(err, io.ErrUnexpectedEOF): // in the middle of a record of TLS
 		return wire.ClientClosed
 	case errors.Is(err, net.ErrClosed):
 		return wire.Forced

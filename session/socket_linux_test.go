@@ -42,10 +42,14 @@ func TestStreamEndsWithData(t *testing.T) {
 }
 
 // TestStreamEndsWithDataUnderTLS is the same under TLS, with a close_notify before the
-// end and without.
+// end, without, and with a part of a record, which is dropped as a part of a line is.
 func TestStreamEndsWithDataUnderTLS(t *testing.T) {
 	for _, earlier := range []int{0, 1, 100} {
-		for end, alert := range map[string]string{"close_notify": "\x01\x00", "no close_notify": ""} {
+		for end, last := range map[string]func(*forger) []byte{
+			"close_notify":     func(f *forger) []byte { return f.Record(tlstest.Alert, "\x01\x00") },
+			"no close_notify":  func(*forger) []byte { return nil },
+			"part of a record": func(f *forger) []byte { return f.Record(tlstest.Data, "ping\n")[:9] },
+		} {
 			t.Run(fmt.Sprintf("%s after %d lines", end, earlier), func(t *testing.T) {
 				client, _, ended := forged(t, newServer(t, Config{}), "AUTH alice\n")
 				for range earlier {
@@ -54,10 +58,7 @@ func TestStreamEndsWithDataUnderTLS(t *testing.T) {
 				}
 				cork(t, client.Conn)
 				packet := append(client.Record(tlstest.Data, "ping\n"), client.Record(tlstest.Data, "last\n")...)
-				if alert != "" {
-					packet = append(packet, client.Record(tlstest.Alert, alert)...)
-				}
-				client.Write(packet)
+				client.Write(append(packet, last(client)...))
 				if err := client.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 					t.Fatal(err)
 				}

@@ -159,6 +159,7 @@ type socket struct {
 	// Owned by whoever reads.
 	turn   Turn // of a handshake
 	inTurn bool
+	heard  int    // in the handshake, since it was answered last
 	fd     int    // while ReadReady reads; else NoFD
 	input  []byte // read and not yet taken by TLS
 	ended  error  // what the last read ended with; EAGAIN: there was no more
@@ -223,13 +224,24 @@ func (u *socket) take(b []byte) int {
 	return n
 }
 
+// maxFlight is how much a client in its handshake may send and still owe the rest of
+// what is to be answered. TLS would keep 64 KiB of a hello, and 256 KiB of
+// certificates, for every stranger.
+const maxFlight = 16 << 10
+
+var errTooLong = errors.New("what the client sends in its handshake is too long")
+
 // readInTurn waits for a client in its handshake, and then for a turn.
 func (u *socket) readInTurn(b []byte) (int, error) {
 	u.endTurn()
+	if u.heard > maxFlight {
+		return 0, errTooLong
+	}
 	n, err := u.Conn.Read(b)
 	if err != nil {
 		return n, err
 	}
+	u.heard += n
 	if err := u.beginTurn(); err != nil {
 		return 0, err
 	}
@@ -253,6 +265,7 @@ func (u *socket) endTurn() {
 // client that has sent already what it will be asked for has TLS compute on without
 // another read.
 func (u *socket) writeInTurn(b []byte) (n int, err error) {
+	u.heard = 0
 	if u.inTurn && u.raw != nil {
 		n = steady.WriteNow(u.raw, steady.NoFD, b)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -101,4 +103,45 @@ func (r *recorder) Write(b []byte) (int, error) {
 	defer r.mu.Unlock()
 	r.parts = append(r.parts, bytes.Clone(b))
 	return r.Conn.Write(b)
+}
+
+// TestLongHello: what a client would have TLS keep before it is answered is bounded,
+// and a hello that is merely long is answered.
+func TestLongHello(t *testing.T) {
+	a := certtest.New(t)
+	config := &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}}
+	serve := func() (near net.Conn, done <-chan error) {
+		near, far := tcpPair(t)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- Server(steady.New(far, 10*time.Second), config).Handshake(free{})
+			far.Close()
+		}()
+		return near, ended
+	}
+
+	hostile, done := serve()
+	go func() {
+		hello := "\x01\x00\xff\xff\x03\x03" // the header of one with 64 KiB
+		for {
+			record := append([]byte{22, 3, 1, 0, byte(len(hello))}, hello...)
+			if _, err := hostile.Write(record); err != nil {
+				return
+			}
+			hello = string(make([]byte, 200))
+		}
+	}()
+	if err := <-done; !errors.Is(err, errTooLong) {
+		t.Errorf("ended with %v", err)
+	}
+
+	near, done := serve()
+	var protocols []string
+	for i := range 1000 {
+		protocols = append(protocols, fmt.Sprintf("protocol-%d", i))
+	}
+	client := tls.Client(near, &tls.Config{RootCAs: a.Roots(), ServerName: "localhost", NextProtos: protocols})
+	if err := errors.Join(client.Handshake(), <-done); err != nil {
+		t.Error(err)
+	}
 }

@@ -97,18 +97,28 @@ func (e *events) next(batch *[]event) bool {
 }
 
 // log writes the record with the time at which it happened: what others log of
-// the session meanwhile may be written before it. The handler is handed the record
-// itself: a Logger would look for the caller, and read the clock.
+// the session meanwhile may be written before it.
 func (ev *event) log(handler slog.Handler) {
-	r := slog.NewRecord(ev.at, slog.LevelInfo, "session closed", 0)
+	log := dated{handler, ev.at}
 	if id := ev.identity; id != nil {
-		r.Message = "session opened"
-		r.AddAttrs(ev.session.logID(), ev.session.logRemote(),
+		log.Info("session opened", ev.session.logID(), ev.session.logRemote(),
 			slog.String("issuer", id.IssuerName), foreign("subject", id.Subject),
 			foreign("client_id", id.ClientID), foreign("kid", id.KeyID), slog.Time("expires", id.Expires))
-	} else {
-		r.AddAttrs(ev.session.logID(), slog.String("reason", ev.reason.String()),
-			slog.Duration("duration", ev.lasted))
+		return
 	}
-	_ = handler.Handle(context.Background(), r) // nobody can be told that a log fails
+	log.Info("session closed", ev.session.logID(), slog.String("reason", ev.reason.String()),
+		slog.Duration("duration", ev.lasted))
+}
+
+// dated logs with another time than that of the writing. It hands the handler the
+// record itself: a Logger would look for the caller, and read the clock.
+type dated struct {
+	handler slog.Handler
+	at      time.Time
+}
+
+func (d dated) Info(message string, attrs ...slog.Attr) {
+	r := slog.NewRecord(d.at, slog.LevelInfo, message, 0)
+	r.AddAttrs(attrs...)
+	_ = d.handler.Handle(context.Background(), r) // nobody can be told that a log fails
 }

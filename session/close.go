@@ -10,6 +10,8 @@ import (
 // close ends the connection in order: what is unsent goes out, then FIN, then
 // a bounded wait for the client's.
 func (s *Session) close() {
+	releaseBuffer(s.in) // what the client said last was read into it
+	s.in = nil
 	s.mu.Lock()
 	s.orders.deaf = true
 	s.mu.Unlock()

@@ -189,7 +189,7 @@ func (s *Session) take(n int) {
 
 // send hands the replies of a batch to the outbox.
 func (s *Session) send(fd int) {
-	if len(s.reply.buf) == 0 {
+	if s.reply.buf == nil {
 		return
 	}
 	s.out.add(s.reply.buf, fd)

@@ -115,3 +115,18 @@ func BenchmarkPipelined(b *testing.B) {
 	client.Close()
 	<-ended
 }
+
+// TestBuffersComeBack: a session that is over holds none of the buffers that all
+// share; each that is lost is made anew for another login.
+func TestBuffersComeBack(t *testing.T) {
+	for _, said := range []string{"", "AUTH alice\n", "AUTH alice\nping\n", "AUTH alice\nhalf a line", "ping\nand more"} {
+		client, server := tcpPair(t)
+		s := newServer(t, Config{}).New(server, nil)
+		io.WriteString(client, said)
+		client.Close()
+		s.Serve()
+		if s.in != nil || s.reply.buf != nil {
+			t.Errorf("after %q: %d bytes for input, %d for replies", said, cap(s.in), cap(s.reply.buf))
+		}
+	}
+}

@@ -34,7 +34,6 @@ func TestLogRecords(t *testing.T) {
 	documented := doc.firsts(doc.rows("message", "level", "attributes"))
 	written := map[string]bool{
 		"login refused": true, "renewal refused": true, // chosen by a table
-		"session opened": true, "session closed": true, // made without a Logger
 	}
 	levels := map[string]string{"Debug": "debug", "Info": "info", "Warn": "warn", "Error": "error", "LogAttrs": "audit"}
 	for _, call := range calls(t, "auth/*.go", "session/*.go", "gateway/*.go", "internal/state/*.go", "internal/admin/*.go", "internal/app/*.go", "cmd/linegate/*.go", "internal/oplog/*.go") {

@@ -18,9 +18,9 @@ func TestTokenAllocations(t *testing.T) {
 		verify float64
 		recall float64
 	}{
-		{"ES256", 60, 2},
-		{"RS256", 46, 2},
-		{"EdDSA", 34, 2},
+		{"ES256", 50, 2},
+		{"RS256", 38, 2},
+		{"EdDSA", 26, 2},
 	} {
 		t.Run(tt.alg, func(t *testing.T) {
 			iss := authtest.New(t, authtest.Signing(tt.alg))

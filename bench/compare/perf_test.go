@@ -128,8 +128,8 @@ func TestAllocations(t *testing.T) {
 		}{
 			{"ping", 0, 2, 80_000, message(load.Config{Mode: load.Ping})},
 			{"echo", 0, 2, 80_000, message(load.Config{Mode: load.Echo, Size: 36})},
-			{seenLogin, 60, 530, 1500, message(load.Config{Mode: load.Login})},
-			{newLogin, 130, 600, 1500, func(count int) (load.Config, error) {
+			{seenLogin, 36, 500, 1500, message(load.Config{Mode: load.Login})},
+			{newLogin, 100, 570, 1500, func(count int) (load.Config, error) {
 				fresh, err := b.issuer.tokens(count)
 				c := b.message(s, load.Config{Mode: load.Login}, fresh, count)
 				c.Connections = 100

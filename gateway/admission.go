@@ -100,7 +100,8 @@ func (g *Gateway) track(c *conn) (evicted *conn, refusal wire.Code) {
 		c.hasty = g.refused > maxRefused
 		return nil, refusal
 	}
-	g.conns[c] = struct{}{}
+	c.place = int32(len(g.conns))
+	g.conns = append(g.conns, c)
 	if g.strangers.Len() >= g.limits.Unauthenticated {
 		evicted = g.strangers.removeOldest()
 	}
@@ -111,7 +112,10 @@ func (g *Gateway) track(c *conn) (evicted *conn, refusal wire.Code) {
 // untrack is the end of a connection that was served.
 func (g *Gateway) untrack(c *conn, reason wire.Code) {
 	g.mu.Lock()
-	delete(g.conns, c)
+	last := g.conns[len(g.conns)-1]
+	g.conns[c.place], last.place = last, c.place
+	g.conns[len(g.conns)-1] = nil
+	g.conns = g.conns[:len(g.conns)-1]
 	g.strangers.remove(c)
 	g.mu.Unlock()
 	g.metrics.close(reason)

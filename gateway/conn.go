@@ -22,12 +22,13 @@ type conn struct {
 	listener *Listener
 	nc       net.Conn      // the socket
 	waiting  *list.Element // in the strangers; guarded by gateway.mu
+	place    int32         // in gateway.conns; guarded by gateway.mu
 	hasty    bool          // refused, and not to be waited for
 
-	mu         sync.Mutex
-	served     Conn      // once there is one
-	ended      wire.Code // why it must end, if that came before served
+	ended      wire.Code // why it must end, if that came before served; guarded by mu
 	retryAfter time.Duration
+	mu         sync.Mutex
+	served     Conn // once there is one
 }
 
 // run is a connection's life. It was counted and tracked by admit.

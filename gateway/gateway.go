@@ -6,7 +6,6 @@ package gateway
 import (
 	"errors"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -68,9 +67,9 @@ type Gateway struct {
 	mu        sync.Mutex
 	limits    Limits
 	listeners map[*Listener]struct{}
-	conns     map[*conn]struct{} // tracked
-	strangers queue              // tracked and not authenticated, oldest first
-	refused   int                // connections that are being told to come back
+	conns     []*conn // tracked, each at its place
+	strangers queue   // tracked and not authenticated, oldest first
+	refused   int     // connections that are being told to come back
 	closed    bool
 }
 
@@ -94,7 +93,6 @@ func New(cfg Config) (*Gateway, error) {
 		metrics:   cfg.Metrics,
 		log:       cfg.Log,
 		listeners: make(map[*Listener]struct{}),
-		conns:     make(map[*conn]struct{}),
 		stopping:  make(chan struct{}),
 	}
 	g.handshakes.max = runtime.GOMAXPROCS(0)
@@ -126,7 +124,7 @@ func (g *Gateway) SetTimeouts(t Timeouts) {
 func (g *Gateway) Close() {
 	g.stopListening()
 	g.mu.Lock()
-	conns := slices.Collect(maps.Keys(g.conns))
+	conns := slices.Clone(g.conns)
 	g.mu.Unlock()
 	for _, c := range conns {
 		c.end(wire.Forced, 0) // it may wait for something else than its socket

@@ -60,7 +60,7 @@ func (g *Gateway) endAll(ctx context.Context, window time.Duration, gone <-chan 
 func (g *Gateway) present() (clients, strangers []*conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for c := range g.conns {
+	for _, c := range g.conns {
 		if c.waiting != nil {
 			strangers = append(strangers, c)
 		} else {

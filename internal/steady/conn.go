@@ -21,8 +21,14 @@ type Conn struct {
 	timeout time.Duration
 
 	mu     sync.Mutex
-	bound  time.Time // zero: none
-	failed error
+	limits *limits // nil: none
+}
+
+// limits are what few connections have before they end: together they are not
+// kept for those that have none.
+type limits struct {
+	bound  time.Time // of all writes; zero: none
+	failed error     // what a write ended with
 }
 
 // New wraps nc; timeout must be above 0.
@@ -59,12 +65,13 @@ func (c *Conn) Write(b []byte) (done int, err error) {
 func (c *Conn) arm() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failed != nil {
-		return c.failed
+	l := c.limited()
+	if l.failed != nil {
+		return l.failed
 	}
 	deadline := time.Now().Add(c.timeout / 8)
-	if !c.bound.IsZero() && c.bound.Before(deadline) {
-		deadline = c.bound
+	if !l.bound.IsZero() && l.bound.Before(deadline) {
+		deadline = l.bound
 	}
 	// It fails on a closed connection only, and so does the write.
 	_ = c.Conn.SetWriteDeadline(deadline)
@@ -76,26 +83,39 @@ func (c *Conn) arm() error {
 func (c *Conn) disarm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.Conn.SetWriteDeadline(c.bound)
+	_ = c.Conn.SetWriteDeadline(c.limited().bound)
 }
 
 func (c *Conn) passed(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.bound.IsZero() && !now.Before(c.bound)
+	bound := c.limited().bound
+	return !bound.IsZero() && !now.Before(bound)
 }
 
 func (c *Conn) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failed = err
+	c.limits = &limits{bound: c.limited().bound, failed: err}
+}
+
+// limited returns what limits there are. Called with mu held.
+func (c *Conn) limited() limits {
+	if c.limits == nil {
+		return limits{}
+	}
+	return *c.limits
 }
 
 // SetWriteDeadline bounds this and all later writes; a zero t lifts the bound.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bound = t
+	if failed := c.limited().failed; t.IsZero() && failed == nil {
+		c.limits = nil
+	} else {
+		c.limits = &limits{bound: t, failed: failed}
+	}
 	return c.Conn.SetWriteDeadline(t)
 }
 

@@ -35,8 +35,8 @@ const writeChunk = 16 << 10
 // reading on. fd is the socket, where the caller has it at hand; else steady.NoFD.
 func (o *outbox) add(lines []byte, fd int) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.put(lines, fd)
+	o.mu.Unlock()
 }
 
 // push takes one line if it fits below the limit.

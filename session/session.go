@@ -177,6 +177,7 @@ func (s *Session) serveInput(now moment) moment {
 // take drops n bytes of input that were served, and the buffer with the last.
 func (s *Session) take(n int) {
 	if n > 0 {
+		s.deep = s.deep || s.machine.lines != [...]uint32{pingLine: 1, messageLine: 0}
 		s.srv.metrics.count(&s.machine.lines)
 	}
 	if n < len(s.in) {

@@ -21,7 +21,9 @@ const (
 	hotGap = 250 * time.Millisecond
 	// silence is the time after a batch in which a session looks again: for
 	// the end of its stream, if it was hot, and for a goroutine to wait in
-	// place of this one, whose stack the batch may have made grow.
+	// place of this one, whose stack the batch may have made grow. A single
+	// ping after a pause, which is all that most sessions ever say, leaves no
+	// reason to look: the stack that a goroutine begins with has room for it.
 	silence = time.Second
 )
 
@@ -89,15 +91,14 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 			s.readEnd = readFailure(err)
 		}
 		s.in = s.in[:len(s.in)+n]
+		watched := s.deep
 		now, more := s.serveBatch(int(fd), n)
 		if !more || err != nil {
 			return true
 		}
-		if !s.deep {
-			s.deep = true
-			if !s.arm(now, now.mono+silence) {
-				return true
-			}
+		s.deep = s.deep || s.hot || s.sealed != nil
+		if s.deep && !watched && !s.arm(now, now.mono+silence) {
+			return true
 		}
 		if n < room && s.hot {
 			return false

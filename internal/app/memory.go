@@ -15,6 +15,10 @@ const (
 	// allocate nothing: it is logins, reloads and scrapes that do.
 	burst = 8 << 20
 	calm  = 512 << 10
+	// wave is what part of the memory in use must lie idle to be given back where
+	// nothing was allocated: sessions that all say something at once leave the
+	// stacks that they needed for that.
+	wave = 16
 )
 
 // giveBack returns memory to the system a moment after each burst, until ctx is
@@ -24,25 +28,42 @@ const (
 func giveBack(ctx context.Context) {
 	tick := time.NewTicker(calmInterval)
 	defer tick.Stop()
-	given, last := allocated(), allocated()
+	last := readUsage()
+	given := last.allocated
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := allocated()
-		if now-given >= burst && now-last < calm {
+		now := readUsage()
+		if now.allocated-last.allocated < calm &&
+			(now.allocated-given >= burst || now.idle >= max(burst, now.used/wave)) {
 			debug.FreeOSMemory()
-			given = now
+			given = now.allocated
 		}
 		last = now
 	}
 }
 
-// allocated returns how many bytes the process ever allocated on its heap.
-func allocated() uint64 {
-	sample := []runtimemetrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	runtimemetrics.Read(sample)
-	return sample[0].Value.Uint64()
+// usage is what the process has of memory, in bytes.
+type usage struct {
+	allocated uint64 // on its heap, ever
+	used      uint64 // by objects and stacks
+	idle      uint64 // used by nothing, and not given back
+}
+
+func readUsage() usage {
+	samples := []runtimemetrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/stacks:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
+	runtimemetrics.Read(samples)
+	return usage{
+		allocated: samples[0].Value.Uint64(),
+		used:      samples[1].Value.Uint64() + samples[2].Value.Uint64(),
+		idle:      samples[3].Value.Uint64(),
+	}
 }

@@ -31,10 +31,14 @@ func ReadNow(fd int, b []byte) (int, error) {
 // error is left for the next blocking write to meet. Callers keep others from
 // writing meanwhile.
 func WriteNow(raw syscall.RawConn, fd int, b []byte) int {
-	if fd != NoFD {
-		n, _ := write(fd, b)
-		return max(n, 0)
+	if fd == NoFD {
+		return writeNow(raw, b)
 	}
+	n, _ := write(fd, b)
+	return max(n, 0)
+}
+
+func writeNow(raw syscall.RawConn, b []byte) int {
 	w := writers.Get().(*writer)
 	defer writers.Put(w)
 	w.b, w.n = b, 0

@@ -38,25 +38,38 @@ func TestAttackGroups(t *testing.T) {
 	}
 }
 
+// pagesOfProofs name the tests that prove what they say.
+func pagesOfProofs() []string { return []string{"security.md", "reliability.md"} }
+
 // Every test that is named exists, and every row of it.
 func TestNamedTests(t *testing.T) {
 	tree, attacks := testsOf(t, filepath.Join("..", "..")), map[string]bool{}
 	for _, attack := range authtest.NewAttacks(t, authtest.New).Rows {
 		attacks[attack.Group], attacks[attack.String()] = true, true
 	}
-	for line := range strings.Lines(open(t, "security.md").text) {
-		for _, word := range quoted(line) {
-			if !mentionsTest.MatchString(word) {
-				continue
+	for _, name := range pagesOfProofs() {
+		t.Run(name, func(t *testing.T) {
+			for line := range strings.Lines(open(t, name).text) {
+				for _, word := range quoted(line) {
+					checkNamed(t, word, tree, attacks)
+				}
 			}
-			name, row, _ := strings.Cut(word, "/")
-			switch files := tree[name]; {
-			case len(files) == 0:
-				t.Errorf("there is no test %s; want its package's directory, a dot and its name", name)
-			case row != "" && !hasRow(t, files, row) && !(strings.Contains(name, "Attacks") && attacks[row]):
-				t.Errorf("%s has no row %q", name, row)
-			}
-		}
+		})
+	}
+}
+
+// checkNamed wants the test that a word names, if it names one.
+func checkNamed(t *testing.T, word string, tree map[string][]string, attacks map[string]bool) {
+	t.Helper()
+	if !mentionsTest.MatchString(word) {
+		return
+	}
+	name, row, _ := strings.Cut(word, "/")
+	switch files := tree[name]; {
+	case len(files) == 0:
+		t.Errorf("there is no test %s; want its package's directory, a dot and its name", name)
+	case row != "" && !hasRow(t, files, row) && !(strings.Contains(name, "Attacks") && attacks[row]):
+		t.Errorf("%s has no row %q", name, row)
 	}
 }
 
@@ -73,9 +86,16 @@ func hasRow(t *testing.T, files []string, row string) bool {
 	return true
 }
 
-// The directories that the page names are those where the named tests are.
+// The directories that a page names are those where the named tests are.
 func TestNamedPackages(t *testing.T) {
-	doc, tree := open(t, "security.md"), testsOf(t, filepath.Join("..", ".."))
+	tree := testsOf(t, filepath.Join("..", ".."))
+	for _, name := range pagesOfProofs() {
+		t.Run(name, func(t *testing.T) { checkDirectories(t, open(t, name), tree) })
+	}
+}
+
+func checkDirectories(t *testing.T, doc document, tree map[string][]string) {
+	t.Helper()
 	directories := map[string]string{}
 	for _, row := range doc.rows("packages", "are in") {
 		for _, name := range quoted(row[0]) {

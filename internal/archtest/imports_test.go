@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"auth/authtest":      {"auth", "internal/certtest", "internal/mint"},
 	"internal/admin":     {"auth", "wire", "internal/oplog", "internal/state"},
 	"internal/certtest":  {},
+	"internal/chaos":     {},
 	"internal/chart":     {},
 	"internal/load":      {"wire", "internal/chart"},
 	"internal/mint":      {},

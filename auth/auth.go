@@ -16,20 +16,13 @@ import (
 // Identity is whom a verified token speaks for. It is immutable, and may be
 // shared by sessions.
 type Identity struct {
-	IssuerName string    // the issuer's configured name
-	Issuer     string    // iss
-	Subject    string    // unique within Issuer only: a subject is the pair of both
-	ClientID   string    // empty when the token has none
-	Scopes     []string  // of all configured scope claims, each once, sorted
-	TokenID    string    // empty when the token has none
-	KeyID      string    // of the key that verified it; empty when that has none
-	Thumbprint string    // of that key: RFC 7638 with SHA-256, base64url
-	IssuedAt   time.Time // zero when the token has none
-	Expires    time.Time // exp: expired when now is at or after it
+	*Grant
 
-	// MaxLifetime is how long one AUTH with this token carries a session
-	// at most, whatever Expires says.
-	MaxLifetime time.Duration
+	Subject  string    // unique within Issuer only: a subject is the pair of both
+	TokenID  string    // empty when the token has none
+	IssuedAt time.Time // zero when the token has none
+	Expires  time.Time // exp: expired when now is at or after it
+
 	// Digest is the SHA-256 of what the token's signature covers: it tells
 	// whether the same token came again, without keeping it. The signature is
 	// left out, since anybody can make a second good one of an ECDSA one.
@@ -37,6 +30,25 @@ type Identity struct {
 
 	validFrom int64              // Unix seconds; by nbf and iat, the leeway granted
 	binding   *[sha256.Size]byte // of the client certificate; nil: for its bearer
+}
+
+// Grant is what an Identity has in common with many others. A Verifier shares it
+// among them: a fleet's sessions hold one.
+type Grant struct {
+	IssuerName string   // the issuer's configured name
+	Issuer     string   // iss
+	ClientID   string   // empty when the token has none
+	Scopes     []string // of all configured scope claims, each once, sorted
+	KeyID      string   // of the key that verified it; empty when that has none
+	Thumbprint string   // of that key: RFC 7638 with SHA-256, base64url
+
+	// MaxLifetime is how long one AUTH with this token carries a session
+	// at most, whatever Expires says.
+	MaxLifetime time.Duration
+
+	issuer *issuer // the configuration that it was verified under
+	alg    string  // by which the key was used; the issuer's string, not the token's
+	named  bool    // the key, by the token's kid; else it was the only one that fits alg
 }
 
 // Outcome says how an attempt to authenticate ended: the closed set of values

@@ -15,27 +15,19 @@ type tokenCache struct {
 	max int // tokens at most; 0: it remembers none
 
 	mu      sync.Mutex
-	tokens  map[digest]remembered
-	sweepAt int // how many tokens there are when the expired ones are looked for
+	tokens  map[digest]*Identity // what a token says, without its bytes
+	sweepAt int                  // how many tokens there are when the expired ones are looked for
 }
 
 type digest [sha256.Size]byte
 
-// remembered is a verified token without its bytes.
-type remembered struct {
-	*Identity
-	issuer *issuer // the configuration that it was verified under
-	alg    string  // by which the key was used; the issuer's string, not the token's
-	named  bool    // by the token's kid; else it was the only key that fits alg
-}
-
-// key returns the key that the token would be verified with now.
-func (r *remembered) key() *publicKey {
+// key returns the key that a token would be verified with now.
+func (g *Grant) key() *publicKey {
 	kid := ""
-	if r.named {
-		kid = r.KeyID
+	if g.named {
+		kid = g.KeyID
 	}
-	key, _ := r.issuer.Keys.Current().find(kid, r.alg)
+	key, _ := g.issuer.Keys.Current().find(kid, g.alg)
 	return key
 }
 
@@ -46,35 +38,35 @@ const maxRemembered = 4 << 10
 // minSweep keeps a small cache from being swept all the time.
 const minSweep = 1024
 
-func (c *tokenCache) get(token digest) (remembered, bool) {
+// get returns nil for a token that is not remembered.
+func (c *tokenCache) get(token digest) *Identity {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, found := c.tokens[token]
-	return r, found
+	return c.tokens[token]
 }
 
 // add makes room first: expired tokens go when there are twice as many as the
 // last look left, and when that is not enough, an eighth of the others, whichever
 // they are: those devices pay for one signature more.
-func (c *tokenCache) add(raw string, r remembered, now time.Time) {
+func (c *tokenCache) add(raw string, id *Identity, now time.Time) {
 	if c.max == 0 || len(raw) > maxRemembered {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tokens == nil {
-		c.tokens = make(map[digest]remembered)
+		c.tokens = make(map[digest]*Identity)
 		c.sweepAt = min(minSweep, c.max)
 	}
 	if len(c.tokens) >= c.sweepAt {
 		c.sweep(now)
 	}
-	c.tokens[sha256.Sum256([]byte(raw))] = r
+	c.tokens[sha256.Sum256([]byte(raw))] = id
 }
 
 func (c *tokenCache) sweep(now time.Time) {
-	for token, r := range c.tokens {
-		if !now.Before(r.Expires) {
+	for token, id := range c.tokens {
+		if !now.Before(id.Expires) {
 			delete(c.tokens, token)
 		}
 	}
@@ -109,24 +101,21 @@ func (v *Verifier) Recall(raw string, proof Proof) *Identity {
 		return nil
 	}
 	token := digest(sha256.Sum256([]byte(raw)))
-	r, found := v.cache.get(token)
-	if found {
-		found = v.holds(token, r, proof)
+	id := v.cache.get(token)
+	if id != nil && !v.holds(token, id, proof) {
+		id = nil
 	}
-	v.metrics.recalled(found)
-	if !found {
-		return nil
-	}
-	return r.Identity
+	v.metrics.recalled(id != nil)
+	return id
 }
 
 // holds reports whether everything still is as when the token was verified.
-func (v *Verifier) holds(token digest, r remembered, proof Proof) bool {
-	iss, now := r.issuer, v.now()
-	key := r.key()
-	if v.trust.Load().issuers[iss.Issuer] != iss || !now.Before(r.Expires) || key == nil || key.thumbprint != r.Thumbprint {
+func (v *Verifier) holds(token digest, id *Identity, proof Proof) bool {
+	iss, now := id.issuer, v.now()
+	key := id.key()
+	if v.trust.Load().issuers[iss.Issuer] != iss || !now.Before(id.Expires) || key == nil || key.thumbprint != id.Thumbprint {
 		v.cache.forget(token)
 		return false
 	}
-	return now.Unix() >= r.validFrom && proof.confirms(r.binding) == nil && v.permit(iss, r.Identity) == nil
+	return now.Unix() >= id.validFrom && proof.confirms(id.binding) == nil && v.permit(iss, id) == nil
 }

@@ -102,14 +102,14 @@ func (c *check) conclude(keys *KeySet) {
 		c.refusal = refusal
 		return
 	}
-	identity.own()
 	identity.KeyID, identity.Thumbprint = key.id, key.thumbprint
+	identity.own()
 	identity.Digest = sha256.Sum256([]byte(t.signed))
 	if c.refusal = c.v.permit(c.issuer, identity); c.refusal != nil {
 		return
 	}
 	c.identity = identity
-	c.v.cache.add(c.raw, remembered{identity, c.issuer, t.alg, t.kid != ""}, c.v.now())
+	c.v.cache.add(c.raw, identity, c.v.now())
 }
 
 // issuerOf finds the issuer that the token names. That is not yet verified, and

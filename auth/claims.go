@@ -6,14 +6,17 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unique"
 )
 
 // identify holds the claims to the issuer's rules and says whom they speak for.
 // That is worth nothing before the signature is verified, and keeps the token's
 // bytes until own.
 func (iss *issuer) identify(t *token, proof Proof, now time.Time) (*Identity, *Error) {
-	id := &Identity{IssuerName: iss.Name, Issuer: iss.Issuer, MaxLifetime: iss.MaxLifetime}
+	t.grant = Grant{
+		IssuerName: iss.Name, Issuer: iss.Issuer, MaxLifetime: iss.MaxLifetime,
+		issuer: iss, alg: t.alg, named: t.kid != "",
+	}
+	id := &Identity{Grant: &t.grant}
 	if refusal := iss.checkTimes(t, now, id); refusal != nil {
 		return nil, refusal
 	}
@@ -129,15 +132,12 @@ func (iss *issuer) checkAudience(t *token) *Error {
 }
 
 // own makes the Identity independent of the token, or a session would keep all
-// of that alive. What a fleet has in common is shared. It is for verified tokens:
-// a stranger's names have no place in a table of the process.
+// of that alive. It is for verified tokens: a stranger's names have no place in a
+// table that all share.
 func (id *Identity) own() {
-	id.Subject = strings.Clone(id.Subject)
-	id.TokenID = strings.Clone(id.TokenID)
-	id.ClientID = unique.Make(id.ClientID).Value()
-	for i, scope := range id.Scopes {
-		id.Scopes[i] = unique.Make(scope).Value()
-	}
+	names, n := id.Subject+id.TokenID, len(id.Subject) // one object and not two
+	id.Subject, id.TokenID = names[:n], names[n:]
+	id.Grant = id.issuer.grants.share(id.Grant)
 }
 
 // readNames reads the subject, the client id and the token id.

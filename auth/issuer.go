@@ -16,6 +16,7 @@ type issuer struct {
 	IssuerConfig
 	untyped        bool     // a header without typ is accepted
 	requiredClaims []string // the names in RequiredClaims, sorted
+	grants         grants   // of its verified tokens, which alone changes
 }
 
 const (

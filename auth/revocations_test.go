@@ -20,10 +20,10 @@ func TestRevoked(t *testing.T) {
 	issued := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := issued.Add(5 * time.Minute)
 	id := auth.Identity{
-		Issuer: "https://a.test", Subject: "alice", ClientID: "sensor", TokenID: "t-1",
-		KeyID: "k-1", Thumbprint: "thumb", IssuedAt: issued, Digest: sha256.Sum256([]byte("token")),
+		Grant:   &auth.Grant{Issuer: "https://a.test", ClientID: "sensor", KeyID: "k-1", Thumbprint: "thumb"},
+		Subject: "alice", TokenID: "t-1", IssuedAt: issued, Digest: sha256.Sum256([]byte("token")),
 	}
-	bare := auth.Identity{Issuer: id.Issuer, Subject: "alice", Thumbprint: "thumb"} // has nothing that a token can lack
+	bare := auth.Identity{Grant: &auth.Grant{Issuer: id.Issuer, Thumbprint: "thumb"}, Subject: "alice"} // has nothing that a token can lack
 	type revocation = auth.Revocation
 	tests := []struct {
 		name string
@@ -100,7 +100,7 @@ func TestRevoked(t *testing.T) {
 // Revocations of one target stand side by side.
 func TestRevokedTwice(t *testing.T) {
 	now := time.Now()
-	id := &auth.Identity{Issuer: "https://a.test", Subject: "alice", IssuedAt: now}
+	id := &auth.Identity{Grant: &auth.Grant{Issuer: "https://a.test"}, Subject: "alice", IssuedAt: now}
 	early := auth.Revocation{Issuer: "https://a.test", Subject: "alice", IssuedBefore: now.Add(-time.Hour)}
 	late := auth.Revocation{Issuer: "https://a.test", Subject: "alice", IssuedBefore: now.Add(time.Hour)}
 	var rs auth.Revocations
@@ -137,7 +137,7 @@ func TestForget(t *testing.T) {
 	add(t, &rs, auth.Revocation{Issuer: "https://a.test", Subject: "just over", Until: now.Add(time.Minute)})
 	rs.Forget(now)
 	for subject, revoked := range map[string]bool{"over": false, "just over": true, "not over": true, "for good": true} {
-		id := &auth.Identity{Issuer: "https://a.test", Subject: subject}
+		id := &auth.Identity{Grant: &auth.Grant{Issuer: "https://a.test"}, Subject: subject}
 		if got := rs.Revoked(id, now.Add(-time.Hour)); got != revoked {
 			t.Errorf("%s: revoked an hour ago: %t, want %t", subject, got, revoked)
 		}
@@ -265,7 +265,7 @@ func TestStandingRevokedAfterRemoval(t *testing.T) {
 func TestRevokedConcurrently(t *testing.T) {
 	var rs auth.Revocations
 	add(t, &rs, auth.Revocation{Issuer: "i", Subject: "kept"})
-	kept := &auth.Identity{Issuer: "i", Subject: "kept"}
+	kept := &auth.Identity{Grant: &auth.Grant{Issuer: "i"}, Subject: "kept"}
 	now := time.Now()
 	var all sync.WaitGroup
 	for i := range 4 {
@@ -290,7 +290,10 @@ func TestRevokedAllocatesNothing(t *testing.T) {
 	for _, kind := range []string{"subject", "client", "token", "key", "digest"} {
 		add(t, &rs, numbered(kind, 1))
 	}
-	id := &auth.Identity{Issuer: "https://login.example.com", Subject: "a", ClientID: "b", TokenID: "c", KeyID: "d", Thumbprint: "e"}
+	id := &auth.Identity{
+		Grant:   &auth.Grant{Issuer: "https://login.example.com", ClientID: "b", KeyID: "d", Thumbprint: "e"},
+		Subject: "a", TokenID: "c",
+	}
 	now := time.Now()
 	if n := testing.AllocsPerRun(100, func() { rs.Revoked(id, now) }); n > 0 {
 		t.Errorf("%v allocations", n)
@@ -302,8 +305,11 @@ func TestRevokedAllocatesNothing(t *testing.T) {
 func BenchmarkRevoked(b *testing.B) {
 	now := time.Now()
 	id := &auth.Identity{
-		Issuer: "https://login.example.com", Subject: "device-1", ClientID: "sensor", TokenID: "t-1",
-		KeyID: "k-1", Thumbprint: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", IssuedAt: now,
+		Grant: &auth.Grant{
+			Issuer: "https://login.example.com", ClientID: "sensor",
+			KeyID: "k-1", Thumbprint: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+		},
+		Subject: "device-1", TokenID: "t-1", IssuedAt: now,
 	}
 	for _, kinds := range []string{"", "token", "subject client token key digest"} {
 		b.Run(strings.ReplaceAll("of "+kinds, " ", "_"), func(b *testing.B) {

@@ -13,6 +13,7 @@ type token struct {
 	typ       string
 	hasTyp    bool
 	claims    object
+	grant     Grant  // until its own is found or made
 	signed    string // header and payload as they came, which the signature covers
 	signature []byte
 	verified  bool // the signature is the issuer's

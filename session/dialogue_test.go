@@ -166,9 +166,9 @@ func castToken(token string, now time.Time) (*auth.Identity, error) {
 		subject = "a b\nBYE draining%"
 	}
 	identity := &auth.Identity{
-		IssuerName: "main", Issuer: issuer, Subject: subject,
-		Expires: now.Add(time.Duration(seconds * float64(time.Second))),
-		Digest:  sha256.Sum256([]byte(token)), Thumbprint: "k1",
+		Grant:   &auth.Grant{IssuerName: "main", Issuer: issuer, Thumbprint: "k1"},
+		Subject: subject, Expires: now.Add(time.Duration(seconds * float64(time.Second))),
+		Digest: sha256.Sum256([]byte(token)),
 	}
 	if strings.HasSuffix(rest, ".k2") {
 		identity.Thumbprint = "k2"

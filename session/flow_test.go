@@ -25,7 +25,7 @@ import (
 type anyToken struct{}
 
 func (anyToken) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identity, error) {
-	return &auth.Identity{IssuerName: "main", Issuer: "issuer", Subject: token, Expires: time.Now().Add(time.Hour)}, nil
+	return &auth.Identity{Grant: &auth.Grant{IssuerName: "main", Issuer: "issuer"}, Subject: token, Expires: time.Now().Add(time.Hour)}, nil
 }
 
 func newServer(t testing.TB, cfg Config) *Server {

@@ -228,7 +228,7 @@ func (chanceHost) attempted(attemptKind, *auth.Identity, error, time.Duration) {
 func TestExpiryBeyondTheClock(t *testing.T) {
 	b := newBench(Rules{})
 	b.m.stage = checking
-	b.m.verdict(b.now, &auth.Identity{Subject: "a", Expires: time.Unix(1<<53, 0)}, nil, &b.reply)
+	b.m.verdict(b.now, &auth.Identity{Grant: new(auth.Grant), Subject: "a", Expires: time.Unix(1<<53, 0)}, nil, &b.reply)
 	if b.m.stage != open || b.m.next(b.now) != b.m.rules.IdleTimeout {
 		t.Fatalf("stage %d, next %v: %s", b.m.stage, b.m.next(b.now), b.reply.buf)
 	}

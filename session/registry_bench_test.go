@@ -73,7 +73,7 @@ func crowdedServer(b *testing.B) *Server {
 	srv := newServer(b, Config{Authenticator: new(trusted)})
 	for i := range 100_000 {
 		s := &Session{srv: srv, sessionID: srv.newID()}
-		s.identity.Store(&auth.Identity{Subject: fmt.Sprint(i), Thumbprint: "k1"})
+		s.identity.Store(&auth.Identity{Grant: &auth.Grant{Thumbprint: "k1"}, Subject: fmt.Sprint(i)})
 		srv.sessions.add(s)
 	}
 	return srv

@@ -17,9 +17,9 @@ import (
 func (s *served) crew() map[string]*visitor {
 	all := map[string]*visitor{}
 	for id, identity := range map[string]auth.Identity{
-		"A": {IssuerName: "main", Issuer: "https://main.test", Subject: "a", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t1"},
-		"B": {IssuerName: "main", Issuer: "https://main.test", Subject: "b", ClientID: "x", KeyID: "l", Thumbprint: "q", TokenID: "t2"},
-		"C": {IssuerName: "test", Issuer: s.issuer.URL, Subject: "a", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t1"},
+		"A": {Grant: &auth.Grant{IssuerName: "main", Issuer: "https://main.test", ClientID: "x", KeyID: "k", Thumbprint: "p"}, Subject: "a", TokenID: "t1"},
+		"B": {Grant: &auth.Grant{IssuerName: "main", Issuer: "https://main.test", ClientID: "x", KeyID: "l", Thumbprint: "q"}, Subject: "b", TokenID: "t2"},
+		"C": {Grant: &auth.Grant{IssuerName: "test", Issuer: s.issuer.URL, ClientID: "x", KeyID: "k", Thumbprint: "p"}, Subject: "a", TokenID: "t1"},
 	} {
 		identity.IssuedAt = time.Now().Add(-time.Hour).Truncate(time.Second)
 		identity.Expires = identity.IssuedAt.Add(24 * time.Hour)
@@ -277,7 +277,7 @@ func TestTakeBack(t *testing.T) {
 	var item revocationItem
 	s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"a"}`).decode(&item)
 	s.log.take()
-	identity := &auth.Identity{Issuer: "https://main.test", Subject: "a"}
+	identity := &auth.Identity{Grant: &auth.Grant{Issuer: "https://main.test"}, Subject: "a"}
 	if !s.state.Revocations().Revoked(identity, time.Now()) {
 		t.Error("not revoked")
 	}

@@ -16,10 +16,13 @@ import (
 func TestSessionItem(t *testing.T) {
 	s := serve(t)
 	s.sessions.add("A", auth.Identity{
-		IssuerName: "main", Issuer: "https://login.example.com", Subject: "device \"1\"", ClientID: "sensors",
-		Scopes: []string{"line:connect", "other"}, TokenID: "t-1", KeyID: "k-1", Thumbprint: "thumb",
+		Grant: &auth.Grant{
+			IssuerName: "main", Issuer: "https://login.example.com", ClientID: "sensors",
+			Scopes: []string{"line:connect", "other"}, KeyID: "k-1", Thumbprint: "thumb",
+		},
+		Subject: "device \"1\"", TokenID: "t-1",
 	})
-	s.sessions.add("B", auth.Identity{IssuerName: "other", Subject: "b", Thumbprint: "thumb"})
+	s.sessions.add("B", auth.Identity{Grant: &auth.Grant{IssuerName: "other", Thumbprint: "thumb"}, Subject: "b"})
 	want := `{"items":[` +
 		`{"session":"A","issuer":"main","subject":"device \"1\"","client_id":"sensors","scopes":["line:connect","other"],` +
 		`"key_id":"k-1","token_id":"t-1","remote":"192.0.2.1:5000","opened_at":"2026-01-02T02:04:05Z","expires_at":"2026-01-02T03:04:05Z"},` +
@@ -35,9 +38,9 @@ func TestSessionItem(t *testing.T) {
 func TestSessionFilters(t *testing.T) {
 	s := serve(t)
 	for id, identity := range map[string]auth.Identity{
-		"1": {IssuerName: "main", Issuer: "https://main.test", Subject: "a", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t1"},
-		"2": {IssuerName: "main", Subject: "b", ClientID: "x", KeyID: "k", Thumbprint: "p", TokenID: "t2"},
-		"3": {IssuerName: "other", Subject: "a", Thumbprint: "q"},
+		"1": {Grant: &auth.Grant{IssuerName: "main", Issuer: "https://main.test", ClientID: "x", KeyID: "k", Thumbprint: "p"}, Subject: "a", TokenID: "t1"},
+		"2": {Grant: &auth.Grant{IssuerName: "main", ClientID: "x", KeyID: "k", Thumbprint: "p"}, Subject: "b", TokenID: "t2"},
+		"3": {Grant: &auth.Grant{IssuerName: "other", Thumbprint: "q"}, Subject: "a"},
 	} {
 		s.sessions.add(id, identity)
 	}
@@ -90,11 +93,11 @@ func TestSessionPages(t *testing.T) {
 	stay := map[string]int{}
 	for i := range 250 {
 		id := fmt.Sprintf("S%03d", (i*7)%250) // not in order
-		s.sessions.add(id, auth.Identity{Subject: "a"})
+		s.sessions.add(id, auth.Identity{Grant: new(auth.Grant), Subject: "a"})
 		if i%5 != 0 {
 			stay[id] = 0
 		} else {
-			s.sessions.add("gone-"+id, auth.Identity{Subject: "b"})
+			s.sessions.add("gone-"+id, auth.Identity{Grant: new(auth.Grant), Subject: "b"})
 		}
 	}
 	query, pages := "?subject=a&limit=25", 0
@@ -117,7 +120,7 @@ func TestSessionPages(t *testing.T) {
 		}
 		s.sessions.remove(*next) // also the one that the next page begins after
 		delete(stay, *next)
-		s.sessions.add(fmt.Sprintf("S%03d-new", pages), auth.Identity{Subject: "a"})
+		s.sessions.add(fmt.Sprintf("S%03d-new", pages), auth.Identity{Grant: new(auth.Grant), Subject: "a"})
 	}
 	if pages < 9 {
 		t.Errorf("%d pages", pages)
@@ -132,8 +135,8 @@ func TestSessionPages(t *testing.T) {
 // Ending a session says so to its client, and leaves a record of who did it.
 func TestEndSession(t *testing.T) {
 	s := serve(t)
-	ended := s.sessions.add("A", auth.Identity{IssuerName: "main", Subject: "dev\nice"})
-	other := s.sessions.add("B", auth.Identity{})
+	ended := s.sessions.add("A", auth.Identity{Grant: &auth.Grant{IssuerName: "main"}, Subject: "dev\nice"})
+	other := s.sessions.add("B", auth.Identity{Grant: new(auth.Grant)})
 	if got := s.do("DELETE", "/v1/sessions/A", ""); got.StatusCode != http.StatusNoContent || got.text != "" {
 		t.Errorf("%s %s", got.Status, got.text)
 	}

@@ -182,8 +182,8 @@ func (*cast) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identi
 		expires = expires.Add(900 * time.Millisecond)
 	}
 	return &auth.Identity{
-		IssuerName: "main", Issuer: "https://login.example.com", Subject: subject,
-		Expires: expires, Digest: sha256.Sum256([]byte(token)),
+		Grant:   &auth.Grant{IssuerName: "main", Issuer: "https://login.example.com"},
+		Subject: subject, Expires: expires, Digest: sha256.Sum256([]byte(token)),
 	}, nil
 }
 

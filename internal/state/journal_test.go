@@ -316,5 +316,5 @@ func checkSubjects(t testing.TB, d *Dir, want ...string) {
 }
 
 func revoked(d *Dir, subject string) bool {
-	return d.Revocations().Revoked(&auth.Identity{Issuer: "i", Subject: subject}, time.Now())
+	return d.Revocations().Revoked(&auth.Identity{Grant: &auth.Grant{Issuer: "i"}, Subject: subject}, time.Now())
 }

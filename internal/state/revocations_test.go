@@ -26,7 +26,7 @@ func TestRevoke(t *testing.T) {
 		t.Run(fmt.Sprintf("dir %t", dir != ""), func(t *testing.T) {
 			d := open(t, dir)
 			before := time.Now()
-			alice := &auth.Identity{Issuer: "https://a.test", Subject: "alice", IssuedAt: before.Add(-time.Minute)}
+			alice := &auth.Identity{Grant: &auth.Grant{Issuer: "https://a.test"}, Subject: "alice", IssuedAt: before.Add(-time.Minute)}
 
 			inForce := 0
 			first, err := d.Revoke(Record{
@@ -189,7 +189,7 @@ func TestRevocationsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		d := open(t, dir)
-		id := &auth.Identity{Issuer: "i", TokenID: "t"}
+		id := &auth.Identity{Grant: &auth.Grant{Issuer: "i"}, TokenID: "t"}
 		r := revoke(t, d, auth.Revocation{Issuer: "i", TokenID: "t", Until: time.Now().Add(time.Hour)})
 		kept := revoke(t, d, auth.Revocation{Issuer: "i", Subject: "s"})
 		now := time.Now()

@@ -206,4 +206,3 @@ func (c *counted) Read(b []byte) (int, error) {
 	c.read += n
 	return n, err
 }
-

@@ -40,7 +40,7 @@ func (s *Session) awaitVerdict(now moment) {
 			result <- s.check(ctx, token, proof)
 		}(s.machine.token, s.proof(), s.inquiry.verdict)
 	}
-	s.sleep(now, s.inquiry.verdict)
+	s.sleep(now, never, s.inquiry.verdict)
 }
 
 // recall spares a login the check, where its token was verified before. A

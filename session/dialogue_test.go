@@ -123,6 +123,8 @@ func (d *dialogue) setRules(pairs string) error {
 			d.rules.MaxAuthLine = size
 		case "max_outbound":
 			d.rules.MaxOutbound = size
+		case "lines_per_second":
+			d.rules.LinesPerSecond = size
 		case "chance":
 			d.chance, _ = strconv.ParseFloat(value, 64)
 		default:

@@ -43,8 +43,12 @@ func FuzzMachine(f *testing.F) {
 				[]byte{20, byte(first), 20, byte(second), 10, 0, 10, 1, 1, 2})
 		}
 	}
-	rules := Rules{MaxLine: 64, MaxAuthLine: 128}
+	f.Add([]byte("AUTH alice.300\nping\nping\nping\nping\n"), uint8(paced|7), []byte{30, 0, 10, 1})
 	f.Fuzz(func(t *testing.T, sent []byte, cut uint8, orders []byte) {
+		rules := Rules{MaxLine: 64, MaxAuthLine: 128}
+		if cut&paced != 0 {
+			rules.LinesPerSecond = 3
+		}
 		whole, parts := newBench(rules), newBench(rules)
 		whole.chance, parts.chance = 0.5, 0.5
 		size := int(cut)%32 + 1
@@ -77,6 +81,9 @@ func FuzzMachine(f *testing.F) {
 		checkConversation(t, whole.out, whole.m.need() == needNothing && whole.m.end.InBye())
 	})
 }
+
+// paced is the bit of cut that bounds the lines a second.
+const paced = 1 << 7
 
 // fuzzOrders are what can happen to a conversation besides bytes.
 var fuzzOrders = []func(b *bench){

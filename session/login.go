@@ -23,7 +23,7 @@ func (m *machine) verdict(now moment, identity *auth.Identity, err error, r *Rep
 		}
 		m.token = ""
 		m.stage = open
-		m.idleSince = now.mono // it stood still while the gateway did not read
+		m.active(now.mono) // it stood still while the gateway did not read
 		m.renew(now, identity, err, r)
 	}
 }
@@ -39,7 +39,7 @@ func (m *machine) login(now moment, identity *auth.Identity, err error, r *Reply
 		return
 	}
 	m.stage = open
-	m.idleSince = now.mono
+	m.active(now.mono)
 	m.adopt(now, identity)
 	m.sayOK(now, r)
 }

@@ -28,6 +28,8 @@ type machine struct {
 	token     string        // that is being checked
 
 	lines   [3]uint32 // complete lines by lineKind, taken by the driver
+	owed    uint32    // nanoseconds after idleSince in which the bucket of lines fills up
+	held    bool      // a line that is complete waits for its turn
 	stage   stage
 	noticed bool
 	renewed bool      // asked is that of a re-AUTH
@@ -62,6 +64,7 @@ type need uint8
 const (
 	needInput   need = iota // bytes
 	needVerdict             // on machine.token
+	needTurn                // the time of turn, for the line that is held
 	needTime                // only time
 	needNothing             // it has ended
 )
@@ -109,6 +112,9 @@ func (m *machine) start(now moment, rules *Rules, h host) {
 func (m *machine) need() need {
 	switch m.stage {
 	case opening, open:
+		if m.held {
+			return needTurn
+		}
 		return needInput
 	case checking, renewing:
 		return needVerdict
@@ -120,11 +126,14 @@ func (m *machine) need() need {
 
 // input serves the complete lines at the start of in and returns how many
 // bytes it took. It stops at an AUTH, whose verdict the lines behind it wait
-// for, at the end of the connection, and when r has enough for a batch; and it
-// stops, with late set, when it has handed so many messages to the backend that
-// now must be read anew.
+// for, at the end of the connection, at a line that has to wait for its turn, and
+// when r has enough for a batch; and it stops, with late set, when it has handed so
+// many messages to the backend that now must be read anew.
 func (m *machine) input(now moment, in []byte, r *Reply) (taken int, late bool) {
 	messages := m.lines[messageLine]
+	if m.held && now.mono >= m.turn() {
+		m.held = false
+	}
 	for m.need() == needInput && len(r.buf) < maxBatch {
 		if m.lines[messageLine]-messages >= messagesPerLook {
 			return taken, true
@@ -133,7 +142,7 @@ func (m *machine) input(now moment, in []byte, r *Reply) (taken int, late bool) 
 			break
 		}
 		line, size := m.nextLine(in[taken:], r)
-		if size == 0 {
+		if size == 0 || m.rules.interval > 0 && !m.mayServe(now.mono) {
 			break
 		}
 		taken += size

@@ -42,6 +42,11 @@ type Rules struct {
 	MaxAuthLine  int           // bytes before the LF of a line that begins "AUTH "; 16 KiB
 	MaxLine      int           // bytes before the LF of any other line; 8 KiB
 	MaxOutbound  int           // bytes unsent at which the gateway stops reading; 256 KiB
+	// LinesPerSecond is above which the gateway stops reading; 0: unlimited. A
+	// second's lines may come at once.
+	LinesPerSecond int
+
+	interval time.Duration // between two lines; 0: any
 }
 
 func (r Rules) withDefaults() Rules {
@@ -52,6 +57,9 @@ func (r Rules) withDefaults() Rules {
 	setDefault(&r.MaxAuthLine, 16<<10)
 	setDefault(&r.MaxLine, 8<<10)
 	setDefault(&r.MaxOutbound, 256<<10)
+	if r.LinesPerSecond > 0 {
+		r.interval = time.Second / time.Duration(r.LinesPerSecond)
+	}
 	return r
 }
 

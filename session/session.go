@@ -136,8 +136,15 @@ func (s *Session) Attend() wire.Code {
 		case needVerdict:
 			s.awaitVerdict(now)
 			now = s.srv.clock()
+		case needTurn:
+			if relief, full := s.out.full(); full {
+				now = s.awaitRelief(now, relief)
+			} else {
+				s.sleep(now, s.machine.turn(), nil)
+				now = s.srv.clock()
+			}
 		case needTime:
-			s.sleep(now, nil)
+			s.sleep(now, never, nil)
 			now = s.srv.clock()
 		case needInput:
 			if relief, full := s.out.full(); full {
@@ -198,9 +205,9 @@ func (s *Session) send(fd int) {
 	s.reply.buf = nil
 }
 
-// sleep waits for a verdict, an order, or the machine's next moment.
-func (s *Session) sleep(now moment, verdicts <-chan verdict) {
-	timer := time.NewTimer(s.machine.next(now) - now.mono)
+// sleep waits for a verdict, an order, the machine's next moment, or until due.
+func (s *Session) sleep(now moment, due time.Duration, verdicts <-chan verdict) {
+	timer := time.NewTimer(min(s.machine.next(now), due) - now.mono)
 	defer timer.Stop()
 	poke := s.listen()
 	defer s.unlisten()

@@ -37,7 +37,7 @@ func (m *machine) tick(now moment, r *Reply) {
 		if m.state() == auth.Departed && now.mono >= m.standing.leavesAt {
 			m.finish(wire.KeyRemoved, 0, r)
 		}
-		if now.mono-m.idleSince >= m.rules.IdleTimeout {
+		if !m.held && now.mono-m.idleSince >= m.rules.IdleTimeout {
 			m.finish(wire.IdleTimeout, 0, r)
 		}
 	case over:
@@ -47,7 +47,7 @@ func (m *machine) tick(now moment, r *Reply) {
 	}
 }
 
-// next returns when tick is wanted next.
+// next returns when tick is wanted next. A line's turn is for input.
 func (m *machine) next(now moment) time.Duration {
 	if m.stage != open && m.stage != renewing {
 		return m.deadline
@@ -64,6 +64,9 @@ func (m *machine) next(now moment) time.Duration {
 	}
 	if m.state() == auth.Departed {
 		next = min(next, m.standing.leavesAt)
+	}
+	if m.held { // nobody is idle whose line waits
+		return next
 	}
 	return min(next, m.idleSince+m.rules.IdleTimeout)
 }
@@ -85,4 +88,4 @@ func (m *machine) askToRenew(left time.Duration, r *Reply) {
 
 // paused tells that the gateway did not read for d, in which idle time stands
 // still.
-func (m *machine) paused(d time.Duration) { m.idleSince += d }
+func (m *machine) paused(d time.Duration) { m.active(m.idleSince + d) }

@@ -16,6 +16,7 @@ func sessionRules(cfg *config.Config) session.Rules {
 		AuthTimeout: s.AuthTimeout, IdleTimeout: s.IdleTimeout,
 		ReauthNotice: s.ReauthNotice, WriteTimeout: s.WriteTimeout,
 		MaxAuthLine: int(s.MaxAuthLine), MaxLine: int(s.MaxLine), MaxOutbound: int(s.MaxOutbound),
+		LinesPerSecond: s.LinesPerSecond,
 	}
 }
 

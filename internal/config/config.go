@@ -112,7 +112,7 @@ type Session struct {
 	MaxLine          Size          `yaml:"max_line" min:"16" max:"16MiB"`
 	MaxOutbound      Size          `yaml:"max_outbound" min:"2KiB" max:"1GiB"`
 	ReauthNotice     time.Duration `yaml:"reauth_notice" min:"1ms" max:"24h"`
-	LinesPerSecond   int           `yaml:"lines_per_second" min:"0"` // 0: unlimited
+	LinesPerSecond   int           `yaml:"lines_per_second" min:"0" max:"1000000"` // 0: unlimited
 }
 
 // Limits bound the whole process.

@@ -14,7 +14,6 @@ import (
 // real. (An address systemd:NAME is refused where addresses are checked.)
 var unimplemented = []string{
 	"listen[].proxy_protocol",
-	"session.lines_per_second",
 	"limits.sessions_per_subject",
 	"limits.on_excess",
 }

@@ -47,7 +47,7 @@ lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
 	cd interop && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff
 
 .PHONY: fuzz
-fuzz: ## every fuzz target, FUZZTIME=30s each; stops at a finding
+fuzz: ## every fuzz target, FUZZTIME=30s each, one a processor at once; stops at a finding
 	sh scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench

@@ -1,19 +1,27 @@
 #!/bin/sh
-# Runs every fuzz target of the tree, one after the other, each for the time
-# given (30s, or a count such as 100000x). Stops at a finding, whose input go
-# test has then written to the package's testdata/fuzz. Finding no target at
-# all is an error.
+# Runs every fuzz target of the tree, each for the time given (30s, or a count
+# such as 100000x), as many at once as there are processors, one worker each: so
+# none of them waits for another's end. Starts no other after a finding, whose
+# input go test has then written to the package's testdata/fuzz. Finding no
+# target at all is an error.
 set -eu
-time=${1:-30s}
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 
-# fuzz PACKAGE TARGET: go test's own exit status, its output shown and kept. A
-# minute of shrinking each interesting input, the default, would be all the time.
+# one TIME PACKAGE TARGET: runs one of them, and then shows what it said. 255
+# has xargs start no other.
+one() {
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	status=0
+	fuzz "$@" || { deadline_only && fuzz "$@"; } || status=255
+	grep -q '^fuzz: elapsed' "$log" || { echo "fuzz: $3 did not run" >>"$log"; status=255; }
+	{ echo "== $2 $3 $1"; brief; }
+	exit "$status"
+}
+
+# fuzz TIME PACKAGE TARGET: go test's own exit status. A minute of shrinking each
+# interesting input, the default, would be all the time.
 fuzz() {
-	{ go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" -fuzzminimizetime 1s "$1" 2>&1; echo "exit=$?"; } |
-		tee "$log" | sed '/^exit=/d'
-	grep -qx 'exit=0' "$log"
+	go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -fuzzminimizetime 1s -parallel 1 "$2" >"$log" 2>&1
 }
 
 # At the end of its time go test can mistake its own deadline for a failure:
@@ -23,13 +31,17 @@ deadline_only() {
 		! grep -Eq 'Failing input|seed corpus entry|panic|hung or terminated' "$log"
 }
 
+# brief: of the lines that tell how far it is, the last.
+brief() { awk '/^fuzz: elapsed/ { last = $0; next } last != "" { print last; last = "" } { print }' "$log"; }
+
+if [ "${1:-}" = --one ]; then
+	shift
+	one "$@"
+fi
+
+time=${1:-30s}
 targets=$(grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . |
 	sed 's|/[^/]*:func | |' | sort)
 test -n "$targets" || { echo "fuzz: no target found" >&2; exit 1; }
-
-echo "$targets" | while read -r package target; do
-	echo "== $package $target $time"
-	fuzz "$package" "$target" </dev/null ||
-		{ deadline_only && fuzz "$package" "$target" </dev/null; } || exit 1
-	grep -q '^fuzz: elapsed' "$log" || { echo "fuzz: $package $target did not run" >&2; exit 1; }
-done
+echo "$targets" | xargs -L 1 -P "$(getconf _NPROCESSORS_ONLN)" sh "$0" --one "$time"
+echo "fuzz: $(echo "$targets" | wc -l) targets, $time each"

@@ -76,6 +76,7 @@ const (
 	Mismatch                // a re-AUTH named another issuer or subject
 	RateLimited             // re-AUTH came too soon after the last
 	Overload                // not tried: too many attempts at once
+	TooManySessions         // its subject has as many sessions as it may
 	Internal                // a fault of the gateway
 
 	outcomeCount
@@ -85,7 +86,7 @@ var outcomeWords = [outcomeCount]string{
 	"ok", "format", "algorithm", "signature", "expired", "not_yet_valid",
 	"issuer", "audience", "type", "scope", "claims", "unknown_key",
 	"keys_unavailable", "binding", "revoked", "mismatch", "rate_limited",
-	"overload", "internal",
+	"overload", "too_many_sessions", "internal",
 }
 
 // String returns the outcome as metrics and logs spell it.
@@ -118,7 +119,7 @@ type Error struct {
 	// signature was verified.
 	Subject, ClientID, TokenID string
 	// RetryAfter is how long to wait before trying again, for
-	// KeysUnavailable and Overload.
+	// KeysUnavailable, Overload and TooManySessions.
 	RetryAfter time.Duration
 	Err        error // the cause, for the log; may be nil
 }

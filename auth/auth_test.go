@@ -11,7 +11,7 @@ import (
 // The words are a contract with dashboards.
 func TestOutcomeWords(t *testing.T) {
 	const want = "ok format algorithm signature expired not_yet_valid issuer audience type scope claims " +
-		"unknown_key keys_unavailable binding revoked mismatch rate_limited overload internal"
+		"unknown_key keys_unavailable binding revoked mismatch rate_limited overload too_many_sessions internal"
 	var words []string
 	for _, o := range auth.Outcomes() {
 		words = append(words, o.String())

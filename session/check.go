@@ -100,9 +100,8 @@ func (s *Session) judge(v verdict) {
 		return
 	}
 	s.sessionID = s.srv.newID()
-	s.machine.verdict(now, v.identity, v.err, &s.reply)
-	if s.machine.stage == open {
-		s.enter(now)
+	if s.judgeLogin(now, v) {
+		s.enter()
 	}
 }
 
@@ -124,35 +123,42 @@ func (s *Session) judgeRenewal(now moment, v verdict) {
 // adopt shows everybody else whom the machine serves.
 func (s *Session) adopt() { s.identity.Store(s.machine.identity) }
 
-// enter makes an authenticated session known.
-func (s *Session) enter(now moment) {
-	s.since, s.entered = now, true
+// judgeLogin lets others find the session, and sends the OK, if the verdict opens
+// it. Whoever has either can push to the session, though no line comes before the
+// OK, and counts it in a Review: what changed since its token was checked it has
+// heeded by then. One that was ordered to end takes nobody's place.
+func (s *Session) judgeLogin(now moment, v verdict) (opened bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.orders.end != 0 {
+		return false // the order is obeyed next
+	}
+	s.since = now
+	s.machine.verdict(now, v.identity, v.err, &s.reply)
+	if s.machine.stage != open {
+		return false
+	}
+	s.entered = true
 	s.deep, s.served = true, now.mono-silence // what comes need not wait on this stack
 	if s.authenticated != nil {
 		s.authenticated()
 		s.authenticated = nil
 	}
-	s.introduce(now)
+	s.orders.open = true
+	s.reviewHeld(now)
+	s.send(steady.NoFD)
+	return true
+}
+
+// enter tells of a session that has opened.
+func (s *Session) enter() {
 	s.srv.events.add(event{session: s, identity: s.machine.identity})
 	if s.srv.watcher != nil {
 		s.srv.watcher.Opened(s)
 	}
 }
 
-// introduce lets others find the session, and sends the OK. Whoever has either
-// can push to the session, though no line comes before the OK, and counts it in
-// a Review: what changed since its token was checked it has heeded by then.
-func (s *Session) introduce(now moment) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.adopt()
-	s.srv.sessions.add(s)
-	s.orders.open = true
-	s.reviewHeld(now)
-	s.send(steady.NoFD)
-}
-
-// leave undoes enter, once; it is also deferred, for panics.
+// leave undoes judgeLogin and enter, once; it is also deferred, for panics.
 func (s *Session) leave() {
 	s.dropCheck()
 	if !s.entered {

@@ -33,6 +33,7 @@ import (
 //	VERDICT               a token named slow... is judged now
 //	TRUST key state [s]   how tokens of this key stand from now on, and the grace
 //	PUSH text             the backend pushes a line, if it may
+//	OTHER token           another connection logs in, and has its answer
 //	ANNOUNCE seconds      the gateway is told to say that it goes away
 //	STOP code seconds     the gateway is told to end the session
 //	END reason            the connection ends for reason, nothing unread
@@ -42,6 +43,7 @@ import (
 type dialogue struct {
 	name   string
 	rules  Rules
+	limits Limits
 	chance float64 // 0 <= chance < 1
 	steps  []step
 }
@@ -95,7 +97,7 @@ func readDialogue(path string) (dialogue, error) {
 		switch verb {
 		case "C:":
 			text += "\n"
-		case "C>", "FIN", "S:", "T:", "WALL:", "VERDICT", "TRUST", "PUSH", "ANNOUNCE", "STOP", "END":
+		case "C>", "FIN", "S:", "T:", "WALL:", "VERDICT", "TRUST", "PUSH", "OTHER", "ANNOUNCE", "STOP", "END":
 		default:
 			return d, fmt.Errorf("line %d: no directive %q", n, verb)
 		}
@@ -125,6 +127,10 @@ func (d *dialogue) setRules(pairs string) error {
 			d.rules.MaxOutbound = size
 		case "lines_per_second":
 			d.rules.LinesPerSecond = size
+		case "sessions_per_subject":
+			d.limits.SessionsPerSubject = size
+		case "on_excess":
+			d.limits.ReplaceOldest = value == "replace"
 		case "chance":
 			d.chance, _ = strconv.ParseFloat(value, 64)
 		default:
@@ -255,11 +261,8 @@ func TestDialoguesSayEveryCode(t *testing.T) {
 			}
 		}
 	}
-	// Others say these: the limits on connections (package gateway), and on a
-	// subject's sessions.
-	elsewhere := map[wire.Code]bool{wire.TooManySessions: true, wire.Replaced: true}
 	for code := wire.InvalidRequest; code <= wire.InternalError; code++ {
-		if !said[code.String()] && !elsewhere[code] {
+		if !said[code.String()] {
 			t.Errorf("no dialogue says %s", code)
 		}
 	}

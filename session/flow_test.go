@@ -416,10 +416,12 @@ func TestSlowReaderAtTheEnd(t *testing.T) {
 // test says of each read whether it meets its deadline or looks at the socket.
 type pausedConn struct {
 	net.Conn
+	reading  chan struct{} // told when a read begins
 	deadline chan bool
 }
 
 func (c pausedConn) Read(b []byte) (int, error) {
+	c.reading <- struct{}{}
 	if <-c.deadline {
 		return 0, os.ErrDeadlineExceeded
 	}
@@ -433,21 +435,25 @@ func TestPausedMachine(t *testing.T) {
 	defer client.Close()
 	clock := newTestClock()
 	srv := castServer(t, Rules{}, clock, castAuth{now: clock.wall})
-	paused := pausedConn{server, make(chan bool, 2)}
+	paused := pausedConn{server, make(chan struct{}, 1), make(chan bool, 1)}
 	ended := make(chan wire.Code, 1)
 	go func() { ended <- srv.New(paused, nil).Serve() }()
 	in := bufio.NewReader(client)
 	io.WriteString(client, "AUTH alice.3000\n")
+	<-paused.reading
 	paused.deadline <- false
 	expect(t, in, "OK AUTH ")
 	for range 20 {
 		io.WriteString(client, "ping\n")
+		<-paused.reading // it has looked at the clock before
 		clock.add(31*time.Second, 31*time.Second)
 		paused.deadline <- true
+		<-paused.reading
 		paused.deadline <- false
 		expect(t, in, "pong\n")
 	}
 	client.Close()
+	<-paused.reading
 	paused.deadline <- false
 	if got := <-ended; got != wire.ClientClosed {
 		t.Fatalf("ended for %s", got)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/internal/oplog"
+	"github.com/linegate/linegate/wire"
 )
 
 // host: what the machine asks for.
@@ -21,6 +22,18 @@ func (s *Session) message(text []byte, r *Reply) error {
 		s.srv.log.Warn("backend did not take a message", s.logID(), slog.Any("error", err))
 	}
 	return err
+}
+
+// admit is called with mu held. A session that gives way is told before this one
+// has its OK. It was known before this one, so of sessions that end each other
+// none waits for itself.
+func (s *Session) admit(identity *auth.Identity) bool {
+	s.identity.Store(identity)
+	replaced, ok := s.srv.sessions.add(s)
+	for _, old := range replaced {
+		old.End(wire.Replaced, 0)
+	}
+	return ok
 }
 
 func (s *Session) attempted(kind attemptKind, identity *auth.Identity, err error, took time.Duration) {

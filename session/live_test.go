@@ -2,6 +2,7 @@ package session
 
 import (
 	"bufio"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,6 +86,14 @@ func playLive(t *testing.T, d dialogue, pair func(testing.TB) (client, server ne
 	}
 	srv := castServer(t, d.rules, clock, cast)
 	srv.jitter = func(n int64) int64 { return int64(d.chance * float64(n)) }
+	srv.SetLimits(d.limits)
+	var other atomic.Bool // it is another session that is let in
+	srv.newID = func() string {
+		if other.Load() {
+			return rand.Text()
+		}
+		return "S"
+	}
 	client, server := pair(t)
 	defer client.Close()
 	// Nothing in a dialogue takes this long in earnest.
@@ -138,6 +148,12 @@ func playLive(t *testing.T, d dialogue, pair func(testing.TB) (client, server ne
 			cast.set(step.text)
 			srv.Review()
 			s.awaitHeeded()
+		case "OTHER":
+			other.Store(true)
+			near, far := pair(t)
+			defer near.Close()
+			connectAs(t, srv, near, far, step.text)
+			other.Store(false)
 		case "ANNOUNCE":
 			n, _ := strconv.Atoi(step.text)
 			s.Announce(time.Duration(n) * time.Second)

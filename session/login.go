@@ -32,6 +32,11 @@ func (m *machine) login(now moment, identity *auth.Identity, err error, r *Reply
 	if err == nil && wallTime(identity.Expires) <= now.wall {
 		err = refuse(auth.Expired, identity)
 	}
+	if err == nil && !m.host.admit(identity) {
+		refusal := refuse(auth.TooManySessions, identity)
+		refusal.RetryAfter = time.Second + m.within(excessSpread)
+		err = refusal
+	}
 	m.host.attempted(login, identity, err, now.mono-m.asked)
 	if err != nil {
 		code, retryAfter := refusal(err)

@@ -42,6 +42,9 @@ type host interface {
 	id() string           // of the session
 	jitter(n int64) int64 // in [0, n)
 	message(text []byte, r *Reply) error
+	// admit makes the session known that is about to open, unless its subject
+	// has as many as it may.
+	admit(*auth.Identity) bool
 	// attempted is told of every AUTH when it has been answered.
 	attempted(kind attemptKind, identity *auth.Identity, err error, took time.Duration)
 }
@@ -101,6 +104,8 @@ const (
 	// byeSpread is the time over which the BYEs of sessions that are over
 	// together are spread; protocol.md allows a second, writing included.
 	byeSpread = 700 * time.Millisecond
+	// excessSpread is the time over which those return that are refused together.
+	excessSpread = 4 * time.Second
 )
 
 // start begins the life of a connection.

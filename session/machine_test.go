@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +57,10 @@ type bench struct {
 	trust   castTrust
 	chance  float64
 	slow    bool // the machine's token waits for VERDICT
+
+	known  *registry
+	self   Session // as the registry knows the machine's
+	others int
 }
 
 var epoch = time.Unix(1_800_000_000, 0)
@@ -64,13 +69,39 @@ func (b *bench) id() string { return "S" }
 
 func (b *bench) jitter(n int64) int64 { return int64(b.chance * float64(n)) }
 
+// admit does as the session's.
+func (b *bench) admit(identity *auth.Identity) bool {
+	_, ok := b.join(&b.self, identity)
+	return ok
+}
+
+func (b *bench) join(s *Session, identity *auth.Identity) (replaced []*Session, ok bool) {
+	s.sessionID = fmt.Sprint("S", b.others)
+	s.identity.Store(identity)
+	b.others++
+	return b.known.add(s)
+}
+
+// other logs in on another connection.
+func (b *bench) other(token string) error {
+	identity, err := castToken(token, time.Unix(0, b.now.wall))
+	if err != nil {
+		return err
+	}
+	replaced, _ := b.join(new(Session), identity)
+	if slices.Contains(replaced, &b.self) {
+		b.m.finish(wire.Replaced, 0, &b.reply)
+	}
+	return nil
+}
+
 func (b *bench) message(text []byte, r *Reply) error { return b.backend.Message(nil, text, r) }
 
 func (b *bench) attempted(attemptKind, *auth.Identity, error, time.Duration) {}
 
 func newBench(rules Rules) *bench {
 	rules = rules.withDefaults()
-	b := &bench{now: moment{wall: epoch.UnixNano()}}
+	b := &bench{now: moment{wall: epoch.UnixNano()}, known: newRegistry()}
 	b.reply.maxLine = rules.MaxLine
 	b.m.start(b.now, &rules, b)
 	return b
@@ -131,6 +162,7 @@ func (b *bench) pass(d time.Duration) {
 func playMachine(d dialogue, cut func(string) []string) error {
 	b := newBench(d.rules)
 	b.chance = d.chance
+	b.known.setLimits(d.limits)
 	b.run()
 	for _, s := range d.steps {
 		fail := func(format string, args ...any) error {
@@ -163,6 +195,10 @@ func playMachine(d dialogue, cut func(string) []string) error {
 		case "TRUST":
 			b.trust.set(s.text)
 			b.review()
+		case "OTHER":
+			if err := b.other(s.text); err != nil {
+				return fail("%v", err)
+			}
 		case "ANNOUNCE":
 			n, _ := strconv.ParseInt(s.text, 10, 64)
 			b.m.announce(n, &b.reply)
@@ -221,6 +257,7 @@ type chanceHost struct{ chance func(int64) int64 }
 
 func (chanceHost) id() string                                                  { return "" }
 func (h chanceHost) jitter(n int64) int64                                      { return h.chance(n) }
+func (chanceHost) admit(*auth.Identity) bool                                   { return true }
 func (chanceHost) message([]byte, *Reply) error                                { return nil }
 func (chanceHost) attempted(attemptKind, *auth.Identity, error, time.Duration) {}
 

@@ -9,7 +9,7 @@ import (
 )
 
 // refuse is the refusal of a token that was verified.
-func refuse(o auth.Outcome, identity *auth.Identity) error {
+func refuse(o auth.Outcome, identity *auth.Identity) *auth.Error {
 	return &auth.Error{
 		Outcome: o, IssuerName: identity.IssuerName, KeyID: identity.KeyID,
 		Subject: identity.Subject, ClientID: identity.ClientID, TokenID: identity.TokenID,
@@ -37,6 +37,8 @@ func refusal(err error) (code wire.Code, retryAfter int64) {
 		code = wire.InsufficientScope
 	case auth.KeysUnavailable, auth.Overload:
 		code = wire.TemporarilyUnavailable
+	case auth.TooManySessions:
+		code = wire.TooManySessions
 	case auth.Mismatch:
 		code = wire.IdentityMismatch
 	case auth.RateLimited:

@@ -74,6 +74,7 @@ type Config struct {
 	Authenticator Authenticator // required
 	Backend       Backend       // nil: Echo
 	Rules         Rules
+	Limits        Limits
 	Metrics       *Metrics     // nil: not counted anywhere
 	Log           *slog.Logger // nil: discarded
 	// Now is the wall clock, by which sessions expire; nil: time.Now.
@@ -128,6 +129,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	srv.events = newEvents(srv.log)
 	srv.SetRules(cfg.Rules)
+	srv.SetLimits(cfg.Limits)
 	srv.metrics.sessionsOpen = srv.sessions.len
 	return srv, nil
 }
@@ -147,6 +149,10 @@ func (srv *Server) SetRules(r Rules) {
 	r = r.withDefaults()
 	srv.rules.Store(&r)
 }
+
+// SetLimits replaces the limits for sessions that open later. Those that are there
+// stay, and count.
+func (srv *Server) SetLimits(l Limits) { srv.sessions.setLimits(l) }
 
 // Run watches the wall clock until ctx is done. Sessions sleep until their
 // expiry by the monotonic clock; when the wall clock is set, they must look

@@ -126,11 +126,13 @@ func (s *Session) Attend() wire.Code {
 		if s.machine.stage == over || s.machine.stage == ended {
 			s.mute() // no pushed line may come behind the BYE
 		}
+		if s.machine.stage == ended {
+			s.leave() // who has read the BYE finds its place free
+		}
 		s.deep = s.deep || len(s.reply.buf) > 0
 		s.send(steady.NoFD)
 		switch s.machine.need() {
 		case needNothing:
-			s.leave()
 			s.close()
 			return s.machine.end
 		case needVerdict:

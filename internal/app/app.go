@@ -81,6 +81,7 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	a.sessions, err = session.NewServer(session.Config{
 		Authenticator: a.issuers.verifier,
 		Rules:         sessionRules(cfg),
+		Limits:        sessionLimits(cfg),
 		Metrics:       a.metrics.session,
 		Log:           o.Log,
 		Now:           o.Now,

@@ -20,6 +20,13 @@ func sessionRules(cfg *config.Config) session.Rules {
 	}
 }
 
+func sessionLimits(cfg *config.Config) session.Limits {
+	return session.Limits{
+		SessionsPerSubject: cfg.Limits.SessionsPerSubject,
+		ReplaceOldest:      cfg.Limits.OnExcess == "replace",
+	}
+}
+
 func limits(cfg *config.Config) gateway.Limits {
 	return gateway.Limits{Connections: cfg.Limits.Connections, Unauthenticated: cfg.Limits.Unauthenticated}
 }

@@ -62,6 +62,7 @@ func (a *App) reload(next *config.Config) error {
 	a.issuers.boundWaiting(a.gateway.Limits().Unauthenticated)
 	a.gateway.SetTimeouts(timeouts(next))
 	a.sessions.SetRules(sessionRules(next))
+	a.sessions.SetLimits(sessionLimits(next))
 	a.logLevel.Set(level)
 	a.keepWhatNeedsRestart(next)
 	a.cfg = next

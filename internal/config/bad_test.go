@@ -141,27 +141,12 @@ func TestBadFiles(t *testing.T) {
 		{"PROXY protocol", "listen:\n  - proxy_protocol:\n      trusted: [192.0.2.0/24]\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
 		{"PROXY protocol by a word", "listen:\n  - proxy_protocol: v2\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
 		{"handed-over socket", "listen:\n  - address: systemd:devices\n", "2: listen[0].address: systemd: sockets are not implemented in this version; give host:port"},
-		{"sessions per subject", "limits:\n  sessions_per_subject: 1\n", "2: limits.sessions_per_subject: is not implemented in this version; leave it out"},
-		{"on_excess", "limits:\n  on_excess: replace\n", "2: limits.on_excess: is not implemented in this version; leave it out"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := strings.ReplaceAll(test.file, "ISSUER_BLOCK", strings.ReplaceAll(issuer, ", ", "\n    "))
 			file = strings.ReplaceAll(file, "ISSUER", issuer)
 			wantError(t, Options{Path: write(t, file)}, "linegate.yaml:"+test.want)
 		})
-	}
-}
-
-// Keys without code may be set to what holds anyway.
-func TestDefaultsOfTheUnimplementedAreAccepted(t *testing.T) {
-	c, _, err := Load(Options{Path: write(t, minimal+`
-limits: {sessions_per_subject: 0, on_excess: reject}
-`), Environ: []string{"LINEGATE_LIMITS_ON_EXCESS=reject"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Limits.OnExcess != "reject" {
-		t.Errorf("on_excess is %s", c.Limits.OnExcess)
 	}
 }
 

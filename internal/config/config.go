@@ -117,10 +117,10 @@ type Session struct {
 
 // Limits bound the whole process.
 type Limits struct {
-	Connections        int    `yaml:"connections" min:"0"`     // 0: from the process's file limit
-	Unauthenticated    int    `yaml:"unauthenticated" min:"0"` // 0: a quarter of the connections
-	SessionsPerSubject int    `yaml:"sessions_per_subject" min:"0"`
-	OnExcess           string `yaml:"on_excess" oneof:"reject replace"`
+	Connections        int    `yaml:"connections" min:"0"`              // 0: from the process's file limit
+	Unauthenticated    int    `yaml:"unauthenticated" min:"0"`          // 0: a quarter of the connections
+	SessionsPerSubject int    `yaml:"sessions_per_subject" min:"0"`     // 0: unlimited
+	OnExcess           string `yaml:"on_excess" oneof:"reject replace"` // the new session of a subject, or its oldest
 }
 
 // Backend takes the messages.

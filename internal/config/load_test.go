@@ -210,7 +210,8 @@ func TestEnvironmentErrors(t *testing.T) {
 		{"LINEGATE_LIMITS_CONNECTIONS=many", `LINEGATE_LIMITS_CONNECTIONS: want a whole number, got "many"`},
 		{"LINEGATE_LIMITS_CONNECTIONS=-1", `LINEGATE_LIMITS_CONNECTIONS: want at least 0, got "-1"`},
 		{"LINEGATE_OPS_PPROF=yes", `LINEGATE_OPS_PPROF: want true or false, got "yes"`},
-		{"LINEGATE_LIMITS_SESSIONS_PER_SUBJECT=1", "LINEGATE_LIMITS_SESSIONS_PER_SUBJECT: is not implemented in this version; leave it out"},
+		{"LINEGATE_LIMITS_SESSIONS_PER_SUBJECT=-1", `LINEGATE_LIMITS_SESSIONS_PER_SUBJECT: want at least 0, got "-1"`},
+		{"LINEGATE_LIMITS_ON_EXCESS=evict", `LINEGATE_LIMITS_ON_EXCESS: want one of reject, replace, got "evict"`},
 		{"LINEGATE_ADMIN_ADDRESS=0.0.0.0:9886", "LINEGATE_ADMIN_ADDRESS: off loopback it needs TLS: set admin.tls.cert and admin.tls.key"},
 	} {
 		wantError(t, Options{Path: write(t, minimal), Environ: []string{test.variable}}, test.want)

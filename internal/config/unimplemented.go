@@ -14,8 +14,6 @@ import (
 // real. (An address systemd:NAME is refused where addresses are checked.)
 var unimplemented = []string{
 	"listen[].proxy_protocol",
-	"limits.sessions_per_subject",
-	"limits.on_excess",
 }
 
 const notImplemented = "is not implemented in this version; leave it out"

@@ -96,8 +96,6 @@ func TestNotInThisVersion(t *testing.T) {
 var settings = map[string]string{
 	"listen[].proxy_protocol":        "listen: [{proxy_protocol: {trusted: [192.0.2.0/24]}}]",
 	"listen[].address: systemd:NAME": "listen: [{address: systemd:devices}]",
-	"limits.sessions_per_subject":    "limits: {sessions_per_subject: 1}",
-	"limits.on_excess":               "limits: {on_excess: replace}",
 }
 
 // setting is a key's value as YAML has it.

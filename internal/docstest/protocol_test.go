@@ -120,6 +120,17 @@ func play(t *testing.T, conversation string, client, server net.Conn) {
 		case line == "(the grace is over)":
 			trust.set(auth.Standing{State: auth.Departed, Grace: time.Minute})
 			srv.Review()
+		case line == "(another connection of pump-7 is let in)":
+			srv.SetLimits(session.Limits{SessionsPerSubject: 1, ReplaceOldest: true})
+			near, far := net.Pipe()
+			defer near.Close()
+			go srv.New(far, nil).Serve()
+			if _, err := io.WriteString(near, "AUTH eyJh.second.c2ln\n"); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := bufio.NewReader(near).ReadString('\n'); !strings.HasPrefix(got, "OK AUTH ") {
+				t.Fatalf("the other: %q, %v", got, err)
+			}
 		case line == "(the client closes)":
 			client.Close()
 		default:

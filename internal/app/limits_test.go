@@ -1,0 +1,71 @@
+package app
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/config"
+)
+
+// TestSessionsPerSubject: a device that has as many sessions as it may, over TCP
+// and TLS together, is told so, and the operator whose it was; with on_excess:
+// replace its oldest session gives way. Another device notices nothing.
+func TestSessionsPerSubject(t *testing.T) {
+	forBoth(t, func(t *testing.T, secure bool) {
+		r := start(t, func(c *config.Config) { c.Limits.SessionsPerSubject = 1 })
+		r.waitReady()
+		other := r.dial(!secure)
+		other.say("AUTH " + r.issuer.Token(authtest.Sub("other")))
+		other.expect("OK AUTH ")
+		first := r.login(!secure)
+		second := r.dial(secure)
+		second.say("AUTH " + r.issuer.Token())
+		second.expect("BYE too_many_sessions action=retry retry_after=")
+		second.expectEnd()
+		if n := r.metric("linegate_auth_attempts_total", `issuer="main"`, `kind="login"`, `outcome="too_many_sessions"`); n != 1 {
+			t.Errorf("%v attempts with outcome too_many_sessions", n)
+		}
+		r.waitFor("logged", func() bool {
+			return strings.Contains(r.log.String(), `"outcome":"too_many_sessions"`) &&
+				strings.Contains(r.log.String(), `"subject":"`+authtest.Subject+`"`)
+		})
+
+		next := *r.cfg
+		next.Limits.OnExcess = "replace"
+		if err := r.Reload(&next); err != nil {
+			t.Fatal(err)
+		}
+		r.login(secure)
+		first.expect("BYE replaced action=none ")
+		first.expectEnd()
+		other.say("ping")
+		other.expect("pong")
+		r.waitFor("counted", func() bool {
+			return r.metric("linegate_connections_closed_total", `reason="replaced"`) == 1 &&
+				r.metric("linegate_connections_closed_total", `reason="too_many_sessions"`) == 1
+		})
+		if n := r.metric("linegate_sessions_open"); n != 2 {
+			t.Errorf("%v sessions are open", n)
+		}
+	})
+}
+
+// TestReloadLimits: sessions that are there when a limit comes stay, and count.
+func TestReloadLimits(t *testing.T) {
+	r := start(t, nil)
+	r.waitReady()
+	first, second := r.login(false), r.login(true)
+	next := *r.cfg
+	next.Limits.SessionsPerSubject = 1
+	if err := r.Reload(&next); err != nil {
+		t.Fatal(err)
+	}
+	third := r.dial(false)
+	third.say("AUTH " + r.issuer.Token())
+	third.expect("BYE too_many_sessions ")
+	for _, d := range []*device{first, second} {
+		d.say("ping")
+		d.expect("pong")
+	}
+}

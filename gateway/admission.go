@@ -133,13 +133,17 @@ func (g *Gateway) authenticated(c *conn) {
 // line: a handshake is what a flood would buy.
 func (g *Gateway) refuse(c *conn, code wire.Code) {
 	defer g.serving.Done()
-	defer g.metrics.close(code)
 	defer func() {
+		if panicked := recover(); panicked != nil {
+			code = wire.Panic
+			c.panicked(panicked)
+		}
+		c.nc.Close()
+		g.metrics.close(code)
 		g.mu.Lock()
 		g.refused--
 		g.mu.Unlock()
 	}()
-	defer c.nc.Close()
 	if c.listener.TLS != nil {
 		return
 	}

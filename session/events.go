@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -76,10 +77,21 @@ func (e *events) run() {
 	time.Sleep(gathering)
 	for e.next(&batch) {
 		for _, ev := range batch {
-			ev.log(e.log.Handler())
+			e.write(&ev)
 		}
 		time.Sleep(gathering)
 	}
+}
+
+// write logs one event. What panics here would end the process, and of every
+// session; so it costs this record alone.
+func (e *events) write(ev *event) {
+	defer func() {
+		if recover() != nil {
+			e.log.Error("logging of a session panicked", slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	ev.log(e.log.Handler())
 }
 
 // next takes what waits, and hands back the room of the last batch.

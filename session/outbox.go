@@ -1,6 +1,9 @@
 package session
 
 import (
+	"errors"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"github.com/linegate/linegate/internal/steady"
@@ -35,8 +38,8 @@ const writeChunk = 16 << 10
 // reading on. fd is the socket, where the caller has it at hand; else steady.NoFD.
 func (o *outbox) add(lines []byte, fd int) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.put(lines, fd)
-	o.mu.Unlock()
 }
 
 // push takes one line if it fits below the limit.
@@ -124,26 +127,42 @@ func (o *outbox) unsent() bool {
 // encrypted reports whether TLS has something that the socket did not take.
 func (o *outbox) encrypted() bool { return o.s.sealed != nil && o.s.sealed.Unsent() }
 
-// write writes until nothing is unsent.
+// write writes until nothing is unsent. What panics here would end the process: it
+// is the session's, which ends of it alone.
 func (o *outbox) write() {
+	defer func() {
+		if recover() != nil { // what it says may hold what the client is sent
+			o.s.srv.log.Error("writing panicked", slog.String("stack", string(debug.Stack())))
+			o.fail(errPanicked)
+		}
+	}()
 	var chunks []byte
 	for {
-		o.mu.Lock()
-		b := o.backlog
-		if !o.unsent() {
-			b.writing = false
-			b.relieve()
-			if b.err == nil {
-				o.backlog = nil // an idle session keeps none
-			}
-			o.mu.Unlock()
+		b := o.next(&chunks)
+		if b == nil {
 			return
 		}
-		chunks, b.pending = b.pending, chunks[:0]
-		b.inFlight += len(chunks)
-		o.mu.Unlock()
 		o.writeAll(b, chunks)
 	}
+}
+
+// next takes what is unsent, and hands back the room of what was sent. It is nil
+// where there is nothing, and the writer is over.
+func (o *outbox) next(chunks *[]byte) *backlog {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b := o.backlog
+	if !o.unsent() {
+		b.writing = false
+		b.relieve()
+		if b.err == nil {
+			o.backlog = nil // an idle session keeps none
+		}
+		return nil
+	}
+	*chunks, b.pending = b.pending, (*chunks)[:0]
+	b.inFlight += len(*chunks)
+	return b
 }
 
 // writeAll writes chunks, also when there are none: what is encrypted already
@@ -153,19 +172,26 @@ func (o *outbox) writeAll(b *backlog, chunks []byte) {
 		n, err := o.s.nc.Write(chunks[:min(len(chunks), writeChunk)])
 		o.sent(n)
 		chunks = chunks[n:]
-		o.mu.Lock()
-		b.inFlight = len(chunks)
 		if err != nil {
-			b.err = err
-			b.inFlight, b.pending = 0, nil
-		}
-		b.relieve()
-		o.mu.Unlock()
-		if err != nil {
-			o.s.wake()
+			o.fail(err)
 			return
 		}
+		o.mu.Lock()
+		b.inFlight = len(chunks)
+		b.relieve()
+		o.mu.Unlock()
 	}
+}
+
+// fail ends all writing for err, and has the session look at it.
+func (o *outbox) fail(err error) {
+	o.mu.Lock()
+	b := o.backlog
+	b.err = err
+	b.inFlight, b.pending = 0, nil
+	b.relieve()
+	o.mu.Unlock()
+	o.s.wake()
 }
 
 // relieve wakes who waits for unsent bytes to go. Called with mu held.
@@ -209,12 +235,19 @@ func (b *backlog) await(unsent int) <-chan struct{} {
 	return b.relief
 }
 
-// failure returns why writing failed, nil while it has not.
+// failure returns why writing failed, nil while it has not. A panic of the writer
+// goes on here, on the goroutine that serves the session.
 func (o *outbox) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.failed()
+	err := o.failed()
+	if err == errPanicked {
+		panic("session: writing panicked") // ends this connection alone
+	}
+	return err
 }
+
+var errPanicked = errors.New("writing panicked")
 
 // limit is how many bytes may be unsent before no more is read or pushed.
 func (o *outbox) limit() int { return o.s.machine.rules.MaxOutbound }

@@ -328,16 +328,22 @@ func (u *socket) flush() error {
 	for len(u.queue) > 0 && !u.flushing {
 		b := u.queue
 		u.queue, u.flushing = nil, true
-		u.mu.Unlock()
-		_, err := u.Conn.Write(b)
-		release(b)
-		u.mu.Lock()
+		err := u.writeQueued(b)
 		u.flushing = false
 		if err != nil && u.failed == nil {
 			u.failed, u.queue = err, nil
 		}
 	}
 	return u.failed
+}
+
+// writeQueued is called with mu held, and writes without it.
+func (u *socket) writeQueued(b []byte) error {
+	u.mu.Unlock()
+	defer u.mu.Lock()
+	_, err := u.Conn.Write(b)
+	release(b)
+	return err
 }
 
 func (u *socket) failure() error {

@@ -20,7 +20,7 @@ import (
 type conn struct {
 	gateway  *Gateway
 	listener *Listener
-	nc       net.Conn      // the socket
+	nc       net.Conn      // the socket; guarded by mu where others than run use it
 	waiting  *list.Element // in the strangers; guarded by gateway.mu
 	place    int32         // in gateway.conns; guarded by gateway.mu
 	hasty    bool          // refused, and not to be waited for
@@ -35,7 +35,12 @@ type conn struct {
 func (c *conn) run() {
 	reason := wire.Panic
 	defer func() { c.done(reason, recover()) }()
-	nc, failure := c.handshake()
+	until := time.Now().Add(c.gateway.timeouts.Load().Handshake)
+	if failure := c.proxyHeader(until); failure != 0 {
+		reason = failure
+		return
+	}
+	nc, failure := c.handshake(until)
 	if failure != 0 {
 		reason = failure
 		return
@@ -69,16 +74,14 @@ func (c *conn) done(reason wire.Code, panicked any) {
 }
 
 // handshake brings c behind TLS where its listener has it.
-func (c *conn) handshake() (nc net.Conn, failure wire.Code) {
-	timeouts := c.gateway.timeouts.Load()
-	plain := steady.New(c.nc, timeouts.Write)
+func (c *conn) handshake(until time.Time) (nc net.Conn, failure wire.Code) {
+	plain := steady.New(c.nc, c.gateway.timeouts.Load().Write)
 	if c.listener.TLS == nil {
 		return plain, 0
 	}
 	tlsConn := secure.Server(plain, c.listener.TLS.Config())
-	deadline := time.Now().Add(timeouts.Handshake)
-	_ = tlsConn.SetDeadline(deadline)
-	if err := tlsConn.Handshake(&turn{handshakes: &c.gateway.handshakes, conn: c, until: deadline}); err != nil {
+	_ = tlsConn.SetDeadline(until)
+	if err := tlsConn.Handshake(&turn{handshakes: &c.gateway.handshakes, conn: c, until: until}); err != nil {
 		if code := c.endedFor(); code != 0 {
 			return nil, code
 		}
@@ -107,8 +110,8 @@ func (c *conn) serve(nc net.Conn) Conn {
 	return served
 }
 
-// end asks the connection to end for code. In a TLS handshake there is no telling
-// the client.
+// end asks the connection to end for code. In a TLS handshake, or before it, there
+// is no telling the client.
 func (c *conn) end(code wire.Code, retryAfter time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,8 +122,17 @@ func (c *conn) end(code wire.Code, retryAfter time.Duration) {
 		c.ended, c.retryAfter = code, retryAfter
 		if c.listener.TLS != nil {
 			c.nc.Close()
+		} else if len(c.listener.Proxy) > 0 {
+			_ = c.nc.SetReadDeadline(past) // there may be a header that it waits for
 		}
 	}
+}
+
+// socket returns the socket, for others than run.
+func (c *conn) socket() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nc
 }
 
 func (c *conn) announce(retryAfter time.Duration) {

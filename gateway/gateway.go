@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -48,7 +49,7 @@ type Config struct {
 
 // Timeouts bound what a client may keep the gateway waiting for.
 type Timeouts struct {
-	Handshake time.Duration // TLS, absolute; 10 s
+	Handshake time.Duration // PROXY header and TLS together, absolute; 10 s
 	Write     time.Duration // in which a client takes no byte; 10 s
 }
 
@@ -79,8 +80,9 @@ var ErrClosed = errors.New("gateway: closed")
 // Listener is a socket that Serve accepts from.
 type Listener struct {
 	net.Listener
-	Name string // label in metrics and logs
-	TLS  *TLS   // nil: plain TCP
+	Name  string         // label in metrics and logs
+	TLS   *TLS           // nil: plain TCP
+	Proxy []netip.Prefix // peers who must say for whom they connect, by a PROXY header
 }
 
 // New returns a gateway that accepts nothing yet.
@@ -128,7 +130,7 @@ func (g *Gateway) Close() {
 	g.mu.Unlock()
 	for _, c := range conns {
 		c.end(wire.Forced, 0) // it may wait for something else than its socket
-		c.nc.Close()
+		c.socket().Close()
 	}
 	g.serving.Wait()
 }

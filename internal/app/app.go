@@ -134,7 +134,7 @@ func (a *App) listen() error {
 		if err != nil {
 			return fmt.Errorf("listen[%d].address: %w", i, err)
 		}
-		listener := &gateway.Listener{Listener: bound, Name: l.Name, TLS: secure}
+		listener := &gateway.Listener{Listener: bound, Name: l.Name, TLS: secure, Proxy: balancers(l.ProxyProtocol)}
 		a.listeners = append(a.listeners, listener)
 		a.gateway.Add(listener) // so that no scrape comes before its series
 	}

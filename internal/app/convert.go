@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/tls"
+	"net/netip"
 
 	"github.com/linegate/linegate/gateway"
 	"github.com/linegate/linegate/internal/config"
@@ -33,6 +34,19 @@ func limits(cfg *config.Config) gateway.Limits {
 
 func timeouts(cfg *config.Config) gateway.Timeouts {
 	return gateway.Timeouts{Handshake: cfg.Session.HandshakeTimeout, Write: cfg.Session.WriteTimeout}
+}
+
+// balancers are the peers that a PROXY header is expected from. Their prefixes were
+// checked with the configuration.
+func balancers(p *config.ProxyProtocol) []netip.Prefix {
+	if p == nil {
+		return nil
+	}
+	var all []netip.Prefix
+	for _, text := range p.Trusted {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
 }
 
 func adminTLSConfig(t config.AdminTLS) gateway.TLSConfig {

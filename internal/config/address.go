@@ -38,6 +38,24 @@ func isLoopbackHost(host string) bool {
 	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
+// ParsePrefix wants a CIDR prefix such as 192.0.2.0/24 or 2001:db8::/32, with no bit
+// set behind it: who writes 192.0.2.7/24 may mean that one address.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+			return netip.Prefix{}, fmt.Errorf("want a CIDR prefix, %s/%d for this address alone, got %q", addr, addr.BitLen(), text)
+		}
+		return netip.Prefix{}, fmt.Errorf("want a CIDR prefix such as 192.0.2.0/24, got %.64q", text)
+	case prefix.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("want an IPv4 prefix as such, got %q", text)
+	case prefix != prefix.Masked():
+		return netip.Prefix{}, fmt.Errorf("want %s, or %s/%d for that address alone, got %q", prefix.Masked(), prefix.Addr(), prefix.Addr().BitLen(), text)
+	}
+	return prefix, nil
+}
+
 // checkURL wants an https URL, or an http one of loopback unless insecure. The
 // text of a URL that may hold a password is not repeated.
 func checkURL(text string, insecure bool) (*url.URL, error) {

@@ -88,6 +88,16 @@ func TestBadFiles(t *testing.T) {
 		{"name with a space", "listen:\n  - name: my devices\n", `2: listen[0].name: want 1 to 64 letters, digits and marks without spaces or quotes, got "my devices"; set name`},
 		{"TLS without a key", "listen:\n  - tls:\n      cert: a.pem\n", "2: listen[0].tls.key: a TLS listener needs it: a PEM file"},
 		{"client_auth alone", "listen:\n  - tls: {cert: a, key: b, client_auth: optional}\n", "2: listen[0].tls.client_auth: needs client_ca, the authority to check against"},
+		{"PROXY protocol by a word", "listen:\n  - proxy_protocol: v2\n", "2: listen[0].proxy_protocol: want a mapping of keys to values, got \"v2\""},
+		{"trusted nobody", "listen:\n  - proxy_protocol:\n      trusted: []\n", "3: listen[0].proxy_protocol.trusted: at least one prefix is needed: the addresses of the balancers"},
+		{"trusted not named", "listen:\n  - proxy_protocol: {}\n", "2: listen[0].proxy_protocol.trusted: at least one prefix is needed: the addresses of the balancers"},
+		{"trusted a name", "listen:\n  - proxy_protocol: {trusted: [lb.example]}\n", `2: listen[0].proxy_protocol.trusted: want a CIDR prefix such as 192.0.2.0/24, got "lb.example"`},
+		{"trusted an address", "listen:\n  - proxy_protocol: {trusted: [192.0.2.7]}\n", `2: listen[0].proxy_protocol.trusted: want a CIDR prefix, 192.0.2.7/32 for this address alone, got "192.0.2.7"`},
+		{"trusted an IPv6 address", "listen:\n  - proxy_protocol: {trusted: ['2001:db8::7']}\n", `2: listen[0].proxy_protocol.trusted: want a CIDR prefix, 2001:db8::7/128 for this address alone, got "2001:db8::7"`},
+		{"trusted with host bits", "listen:\n  - proxy_protocol: {trusted: [192.0.2.7/24]}\n", `2: listen[0].proxy_protocol.trusted: want 192.0.2.0/24, or 192.0.2.7/32 for that address alone, got "192.0.2.7/24"`},
+		{"trusted beyond bits", "listen:\n  - proxy_protocol: {trusted: [192.0.2.0/33]}\n", `2: listen[0].proxy_protocol.trusted: want a CIDR prefix such as 192.0.2.0/24, got "192.0.2.0/33"`},
+		{"trusted IPv4 in IPv6", "listen:\n  - proxy_protocol: {trusted: ['::ffff:192.0.2.0/120']}\n", `2: listen[0].proxy_protocol.trusted: want an IPv4 prefix as such, got "::ffff:192.0.2.0/120"`},
+		{"trusted, the second", "listen:\n  - proxy_protocol: {trusted: [192.0.2.0/24, x]}\n", `2: listen[0].proxy_protocol.trusted: want a CIDR prefix such as 192.0.2.0/24, got "x"`},
 		{"client_auth", "listen:\n  - tls: {cert: a, key: b, client_ca: c, client_auth: maybe}\n", `2: listen[0].tls.client_auth: want one of require, optional, got "maybe"`},
 
 		// The operator's HTTP.
@@ -138,8 +148,6 @@ func TestBadFiles(t *testing.T) {
 		{"admin with two scopes in one", "issuers: [{ISSUER}]\nadmin: {scopes: [a b]}\n", `2: admin.scopes[0]: want one scope, without spaces or quotes, got "a b"`},
 
 		// What has no code yet.
-		{"PROXY protocol", "listen:\n  - proxy_protocol:\n      trusted: [192.0.2.0/24]\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
-		{"PROXY protocol by a word", "listen:\n  - proxy_protocol: v2\n", "2: listen[0].proxy_protocol: is not implemented in this version; leave it out"},
 		{"handed-over socket", "listen:\n  - address: systemd:devices\n", "2: listen[0].address: systemd: sockets are not implemented in this version; give host:port"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -28,8 +28,8 @@ type Listener struct {
 	Name              string         `yaml:"name"`    // label in metrics; default: Address
 	Address           string         `yaml:"address"` // host:port; default: 127.0.0.1:8885, with TLS 127.0.0.1:8886
 	InsecurePlaintext bool           `yaml:"insecure_plaintext"`
-	TLS               *TLS           `yaml:"tls"` // nil: plain TCP
-	ProxyProtocol     *ProxyProtocol `yaml:"proxy_protocol"`
+	TLS               *TLS           `yaml:"tls"`            // nil: plain TCP
+	ProxyProtocol     *ProxyProtocol `yaml:"proxy_protocol"` // nil: no PROXY header is expected
 }
 
 // TLS names PEM files, relative to the working directory.
@@ -42,7 +42,7 @@ type TLS struct {
 
 // ProxyProtocol says from whom a PROXY header is expected.
 type ProxyProtocol struct {
-	Trusted []string `yaml:"trusted"` // CIDR prefixes of the TCP peer
+	Trusted []string `yaml:"trusted"` // CIDR prefixes of the TCP peer, as ParsePrefix wants them
 }
 
 // Ops is the operator's HTTP.

@@ -12,9 +12,7 @@ import (
 // for, so that nobody relies on what is not there. A section stands for all
 // below it, and [] for each element of a list. An entry goes when its key is
 // real. (An address systemd:NAME is refused where addresses are checked.)
-var unimplemented = []string{
-	"listen[].proxy_protocol",
-}
+var unimplemented = []string{}
 
 const notImplemented = "is not implemented in this version; leave it out"
 

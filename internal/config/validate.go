@@ -20,7 +20,7 @@ func (c *Config) Validate() ([]Warning, error) {
 		warnings = append(warnings, Warning(c.Where(key)+": "+text))
 	}
 	err := first(
-		c.validateListeners,
+		func() error { return c.validateListeners(warn) },
 		c.validateOps,
 		func() error { return c.validateIssuers(warn) },
 		func() error { return c.validateAdmin(warn) },
@@ -34,7 +34,7 @@ func (c *Config) Validate() ([]Warning, error) {
 	return warnings, err
 }
 
-func (c *Config) validateListeners() error {
+func (c *Config) validateListeners(warn func(key, text string)) error {
 	if len(c.Listen) == 0 {
 		return c.refuse("listen", "at least one listener is needed")
 	}
@@ -62,6 +62,9 @@ func (c *Config) validateListeners() error {
 			func() error { return names.add(c, child(key, "name"), l.Name) },
 			func() error { return addresses.addAddress(c, address, l.Address) },
 			func() error { return c.validateTLS(child(key, "tls"), l.TLS) },
+			func() error {
+				return c.validateProxyProtocol(child(key, "proxy_protocol"), l.ProxyProtocol, warn)
+			},
 		); err != nil {
 			return err
 		}
@@ -86,6 +89,26 @@ func (c *Config) validateTLS(key string, t *TLS) error {
 	}
 	if t.ClientCA != "" && t.ClientAuth == "" {
 		t.ClientAuth = "require"
+	}
+	return nil
+}
+
+func (c *Config) validateProxyProtocol(key string, p *ProxyProtocol, warn func(key, text string)) error {
+	if p == nil {
+		return nil
+	}
+	key = child(key, "trusted")
+	if len(p.Trusted) == 0 {
+		return c.refuse(key, "at least one prefix is needed: the addresses of the balancers")
+	}
+	for _, text := range p.Trusted {
+		prefix, err := ParsePrefix(text)
+		if err != nil {
+			return c.refuse(key, "%w", err)
+		}
+		if prefix.Bits() == 0 {
+			warn(key, fmt.Sprintf("%s lets everybody say what address they come from", prefix))
+		}
 	}
 	return nil
 }

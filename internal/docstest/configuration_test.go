@@ -94,7 +94,6 @@ func TestNotInThisVersion(t *testing.T) {
 
 // settings set each of the keys that are not in this version.
 var settings = map[string]string{
-	"listen[].proxy_protocol":        "listen: [{proxy_protocol: {trusted: [192.0.2.0/24]}}]",
 	"listen[].address: systemd:NAME": "listen: [{address: systemd:devices}]",
 }
 
@@ -109,7 +108,7 @@ type setting struct {
 func defaultValues(t *testing.T) map[string]setting {
 	t.Helper()
 	c := config.Default()
-	c.Listen = []config.Listener{{Address: "127.0.0.1:8885", TLS: &config.TLS{ClientAuth: "require"}}}
+	c.Listen = []config.Listener{{Address: "127.0.0.1:8885", TLS: &config.TLS{ClientAuth: "require"}, ProxyProtocol: &config.ProxyProtocol{}}}
 	c.Issuers = []config.Issuer{config.NewIssuer()}
 	text, err := c.YAML()
 	if err != nil {

@@ -81,7 +81,7 @@ func firedInTests(t *testing.T) map[string]string {
 // alertMetrics returns the gateway's metrics that the alerts ask for.
 func alertMetrics(t *testing.T) []string {
 	t.Helper()
-	metric := regexp.MustCompile(`\b(linegate|process)_\w+`)
+	metric := regexp.MustCompile(`\b(linegate|process|go)_\w+`)
 	var names []string
 	for _, group := range alerts(t).Groups {
 		for _, rule := range group.Rules {

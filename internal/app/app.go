@@ -72,6 +72,7 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	if a.state, err = state.Open(cfg.StateDir, o.Log); err != nil {
 		return nil, err
 	}
+	a.metrics.watch(a.state)
 	if a.issuers, err = newIssuers(cfg, a.metrics.auth, o, a.state, a.review); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/gateway"
+	"github.com/linegate/linegate/internal/state"
 	"github.com/linegate/linegate/session"
 )
 
@@ -55,6 +56,14 @@ func newMetrics(version string, issuers []string) *metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// watch shows what waits for the disk.
+func (m *metrics) watch(d *state.Dir) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "linegate_revocations_unstored",
+		Help: "Revocations in force that could not be stored yet.",
+	}, func() float64 { return float64(d.Unstored()) }))
 }
 
 // setIssuers makes the series of these issuers exist.

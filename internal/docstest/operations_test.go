@@ -4,7 +4,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,6 +92,26 @@ func TestReasonsOfClosing(t *testing.T) {
 		}
 	}
 	sameNames(t, "reason", doc.firsts(doc.rows("reason", "means", "look at")), silent)
+}
+
+// Each alert has its line, with its severity.
+func TestAlerts(t *testing.T) {
+	doc := open(t, "operations.md")
+	documented := doc.firsts(doc.rows("alert", "severity", "means", "do"))
+	rules, err := os.ReadFile(filepath.Join("..", "..", "deploy", "prometheus", "alerts.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	severity := map[string]string{}
+	for _, found := range regexp.MustCompile(`(?s)- alert: (\w+).*?severity: (\w+)`).FindAllSubmatch(rules, -1) {
+		severity[string(found[1])] = string(found[2])
+	}
+	sameNames(t, "alert", documented, severity)
+	for name, row := range documented {
+		if row[1] != severity[name] || row[2] == "" || row[3] == "" {
+			t.Errorf("%s is %s, and has the line %q", name, severity[name], row)
+		}
+	}
 }
 
 // calls returns the function calls in files of the module that are no tests.

@@ -220,7 +220,7 @@ func (d *Dir) store(records []*Record, entries []byte) (err error) {
 		err = j.append(entries)
 	}
 	if err == nil {
-		d.unstored = nil
+		d.allStored()
 	}
 	return err
 }
@@ -244,5 +244,10 @@ func (d *Dir) compact() {
 		d.log.Warn("the file of revocations could not be made shorter", "error", err)
 		return
 	}
+	d.allStored()
+}
+
+func (d *Dir) allStored() {
 	d.unstored = nil
+	d.lacking.Store(0)
 }

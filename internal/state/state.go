@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -35,6 +36,8 @@ type Dir struct {
 	compactAt int         // when the journal has so many entries, it is looked at whether most are dead
 	unstored  []byte      // entries that the journal could not take
 	storing   *time.Timer // tries that again; nil: nothing to try
+
+	lacking atomic.Int64 // entries in unstored, for who must not wait for a disk
 }
 
 // Open opens dir, which is made if only it is missing, and reads the revocations

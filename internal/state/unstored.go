@@ -9,9 +9,14 @@ import (
 // storeAgain is how long after a failure the disk is tried again.
 const storeAgain = 10 * time.Second
 
+// Unstored returns how many revocations are in force that the disk does not have.
+// It waits for nothing.
+func (d *Dir) Unstored() int { return int(d.lacking.Load()) }
+
 // storeLater sees to it that what is not stored will be: a disk is full for a
 // while, and nobody may revoke anything for long after that. mu is held.
 func (d *Dir) storeLater() {
+	d.lacking.Store(int64(bytes.Count(d.unstored, []byte("\n"))))
 	if d.storing == nil && d.lock != nil {
 		d.storing = time.AfterFunc(storeAgain, func() {
 			d.mu.Lock()

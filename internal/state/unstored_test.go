@@ -48,9 +48,15 @@ func TestStoredLater(t *testing.T) {
 				if n := strings.Count(log.String(), `level=ERROR msg="revocations still not stored" entries=1 `); n != 2 {
 					t.Errorf("tried %d times, want 2:\n%s", n, log)
 				}
+				if n := d.Unstored(); n != 1 {
+					t.Errorf("%d are not stored, want 1", n)
+				}
 				repair()
 				tt.then(d)
 				synctest.Wait()
+				if n := d.Unstored(); n != 0 {
+					t.Errorf("%d are not stored, want none", n)
+				}
 				if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); !strings.Contains(lines[len(lines)-1], tt.want) {
 					t.Errorf("logged last %s, want %s", lines[len(lines)-1], tt.want)
 				}

@@ -1,8 +1,10 @@
 package client_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,4 +75,68 @@ func checkEnd(t *testing.T, err error) {
 	if end, ok := errors.AsType[*client.End](err); ok && end.RetryAfter < 0 {
 		t.Fatalf("wants to wait for %v", end.RetryAfter)
 	}
+}
+
+// FuzzIssuer: whatever an issuer says about itself and answers a client with, the
+// secret goes to an address over TLS or on this machine, once, and what comes of it is
+// a token that an AUTH line can carry, or an error that can be printed and has no
+// secret in it.
+func FuzzIssuer(f *testing.F) {
+	const (
+		metadata = `{"issuer":"https://login.test","token_endpoint":"https://login.test/token"}`
+		grant    = `{"access_token":"e30.e30.AA","token_type":"bearer","expires_in":300}`
+		secret   = "open sesame"
+	)
+	for _, doc := range []string{
+		metadata, `{"issuer":"https://login.test","token_endpoint":"http://127.0.0.1:1/"}`, `{"issuer":"https://login.test","token_endpoint":"http://evil.test/"}`,
+		`{"issuer":"https://login.test","token_endpoint":"https://a:b@login.test/#x"}`, `{"issuer":"https://login.test","Token_Endpoint":"https://a/"}`, `[]`, "\x1b[2J", "",
+	} {
+		f.Add([]byte(doc), []byte(grant), uint16(200), "application/json")
+	}
+	for _, answer := range []string{
+		`{"access_token":"e30.e30.AA\nping","token_type":"Bearer"}`, `{"access_token":"e30.e30.AA","token_type":"mac","expires_in":"1e400"}`,
+		`{"access_token":"e30.e30.AA","token_type":"Bearer","expires_in":-1}`, `{"error":"invalid_client\u001b","error_description":"no open sesame open+sesame"}`,
+		`{"access_token":["e30.e30.AA"],"token_type":"Bearer"}`, "\x00",
+	} {
+		f.Add([]byte(metadata), []byte(answer), uint16(200), "application/json; charset=utf-8")
+		f.Add([]byte(metadata), []byte(answer), uint16(400), "text/html")
+	}
+	f.Fuzz(func(t *testing.T, metadata, grant []byte, status uint16, kind string) {
+		told := 0
+		answer := func(status int, body []byte, kind string) *http.Response {
+			return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(bytes.NewReader(body))}
+		}
+		credentials, err := client.NewClientCredentials(client.CredentialsConfig{
+			Issuer: "https://login.test", ClientID: "robot", ClientSecret: secret,
+			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.Header.Get("Authorization") == "" {
+					return answer(http.StatusOK, metadata, "application/json"), nil
+				}
+				if told++; r.URL.Scheme != "https" && !client.IsLoopback(r.URL.Hostname()) || r.URL.Host == "" {
+					t.Errorf("the secret went to %s", r.URL)
+				}
+				return answer(100+int(status%500), grant, kind), nil
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := credentials.Token(t.Context(), false)
+		switch {
+		case told > 1:
+			t.Fatalf("the secret was told %d times", told)
+		case err == nil && (token == "" || strings.ContainsFunc(token, outsideOfTokens)):
+			t.Fatalf("granted %q", token)
+		case err != nil && token != "":
+			t.Fatalf("granted %q, and failed: %v", token, err)
+		case err != nil && strings.Contains(err.Error(), secret):
+			t.Fatalf("repeats the secret: %v", err)
+		case err != nil:
+			checkEnd(t, err)
+		}
+	})
+}
+
+func outsideOfTokens(r rune) bool {
+	return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.", r)
 }

@@ -21,9 +21,11 @@ type conn struct {
 	gateway  *Gateway
 	listener *Listener
 	nc       net.Conn      // the socket; guarded by mu where others than run use it
-	waiting  *list.Element // in the strangers; guarded by gateway.mu
+	waiting  *list.Element // in gateway.strangers; guarded by gateway.mu
 	place    int32         // in gateway.conns; guarded by gateway.mu
-	hasty    bool          // refused, and not to be waited for
+	checking bool          // counted in gateway.checking; guarded by gateway.mu
+	hasty    bool          // sent away, and not to be waited for
+	evicted  bool          // counted in gateway.evicted; guarded by gateway.mu
 
 	ended      wire.Code // why it must end, if that came before served; guarded by mu
 	retryAfter time.Duration
@@ -100,7 +102,7 @@ func (c *conn) handshake(until time.Time) (nc net.Conn, failure wire.Code) {
 
 // serve makes the Conn that serves nc. It is told at once what c was told meanwhile.
 func (c *conn) serve(nc net.Conn) Conn {
-	served := c.gateway.handler(nc, func() { c.gateway.authenticated(c) })
+	served := c.gateway.handler(nc, c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.served = served

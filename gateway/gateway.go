@@ -34,9 +34,19 @@ type Conn interface {
 
 // Handler makes the Conn that serves nc, which is behind TLS already where the
 // listener has it. A Write to nc fails with os.ErrDeadlineExceeded once the
-// client has taken no byte for Timeouts.Write. The handler calls
-// authenticated when the client no longer is a stranger.
-type Handler func(nc net.Conn, authenticated func()) Conn
+// client has taken no byte for Timeouts.Write. The handler tells the stranger's
+// progress.
+type Handler func(nc net.Conn, stranger Stranger) Conn
+
+// Stranger is a client until it is authenticated. When there are too many, some
+// give way: first those who are on their way out, then those who have asked for
+// nothing, the one that has waited longest first. Its methods may be called from
+// any goroutine, and do not wait.
+type Stranger interface {
+	Checking()      // it has said who it is, which is being checked: it stays
+	Refused()       // it is sent away
+	Authenticated() // it is a stranger no longer
+}
 
 // Config makes a Gateway. A zero duration takes its default.
 type Config struct {
@@ -68,9 +78,12 @@ type Gateway struct {
 	mu        sync.Mutex
 	limits    Limits
 	listeners map[*Listener]struct{}
-	conns     []*conn // tracked, each at its place
-	strangers queue   // tracked and not authenticated, oldest first
-	refused   int     // connections that are being told to come back
+	conns     []*conn   // tracked, each at its place
+	strangers queue     // tracked and neither checked nor authenticated, in the order in which they give way
+	checking  int       // strangers that are being checked
+	evicted   int       // tracked, and told to give way
+	refused   int       // connections that are being told to come back
+	told      sync.Cond // refused has become less
 	closed    bool
 }
 
@@ -98,6 +111,7 @@ func New(cfg Config) (*Gateway, error) {
 		stopping:  make(chan struct{}),
 	}
 	g.handshakes.max = runtime.GOMAXPROCS(0)
+	g.told.L = &g.mu
 	if g.metrics == nil {
 		g.metrics = NewMetrics(nil)
 	}

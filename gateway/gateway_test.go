@@ -22,16 +22,16 @@ import (
 
 // liner is a Conn that lets whoever says "in" in, and ends when told so.
 type liner struct {
-	nc            net.Conn
-	in            *bufio.Reader
-	authenticated func()
+	nc       net.Conn
+	in       *bufio.Reader
+	stranger Stranger
 
 	mu  sync.Mutex
 	end wire.Code
 }
 
-func serveLines(nc net.Conn, authenticated func()) Conn {
-	return &liner{nc: nc, in: bufio.NewReader(nc), authenticated: authenticated}
+func serveLines(nc net.Conn, stranger Stranger) Conn {
+	return &liner{nc: nc, in: bufio.NewReader(nc), stranger: stranger}
 }
 
 func (l *liner) Attend() wire.Code {
@@ -49,9 +49,15 @@ func (l *liner) Attend() wire.Code {
 		case line == "panic\n":
 			panic("with a secret")
 		case line == "in\n":
-			l.authenticated()
+			l.stranger.Authenticated()
 			io.WriteString(l.nc, "welcome\n")
 			return 0
+		case line == "check\n":
+			l.stranger.Checking()
+			io.WriteString(l.nc, "checking\n")
+		case line == "refuse\n":
+			l.stranger.Refused()
+			io.WriteString(l.nc, "refused\n")
 		default:
 			io.WriteString(l.nc, line)
 		}
@@ -160,7 +166,7 @@ func TestConnectionsInExcess(t *testing.T) {
 	first, second := f.dial(), f.dial()
 	first.exchange("in", "welcome")
 	second.exchange("in", "welcome")
-	for range 2 * maxRefused {
+	for range 2 * maxPolite {
 		third := f.dial()
 		io.WriteString(third, "AUTH something\n")
 		third.expect("BYE too_many_sessions action=retry retry_after=")
@@ -180,7 +186,7 @@ func TestConnectionsInExcess(t *testing.T) {
 		}
 	}
 	f.drained()
-	if n := f.closed(wire.TooManySessions); n < 2*maxRefused {
+	if n := f.closed(wire.TooManySessions); n < 2*maxPolite {
 		t.Errorf("%d refused", n)
 	}
 	if err := testutil.GatherAndCompare(f.registry, strings.NewReader(`
@@ -198,7 +204,7 @@ func TestManyInExcessAtOnce(t *testing.T) {
 	f := start(t, Config{Limits: Limits{Connections: 1, Unauthenticated: 1}}, nil)
 	f.dial().exchange("in", "welcome")
 	var all []*client
-	for range 3 * maxRefused { // none closes: each is kept as long as it may
+	for range 3 * maxPolite { // none closes: each is kept as long as it may
 		c := f.dial()
 		io.WriteString(c, "AUTH something\n")
 		all = append(all, c)
@@ -292,16 +298,124 @@ func TestStrangersGiveWay(t *testing.T) {
 	guest.exchange("hello", "hello")
 }
 
+// TestLoginsStay: a stranger whose login is being checked does not give way, those
+// do who came later and ask for nothing; and who was refused goes before these.
+// When all are being checked, whoever comes is told to come back.
+func TestLoginsStay(t *testing.T) {
+	f := start(t, Config{Limits: Limits{Connections: 10, Unauthenticated: 3}}, nil)
+	come := func() *client {
+		c := f.dial()
+		c.exchange("hello", "hello")
+		return c
+	}
+	gone := func(c *client) {
+		t.Helper()
+		c.expect("BYE temporarily_unavailable action=retry")
+		c.expectEnd()
+	}
+	login := come()
+	login.exchange("check", "checking")
+	silent, other := come(), come()
+	third := come()
+	gone(silent)
+	third.exchange("refuse", "refused")
+	fourth := come()
+	gone(third) // though the other has waited longer
+	other.exchange("check", "checking")
+	fourth.exchange("check", "checking")
+	late := f.dial()
+	gone(late)
+	login.exchange("in", "welcome")
+	last := come()
+	for _, c := range []*client{login, other, fourth, last} {
+		c.exchange("still here", "still here")
+	}
+	other.exchange("refuse", "refused")
+	other.Close()
+	fourth.Close()
+	last.Close()
+	f.drained()
+	if f.checking != 0 || f.strangers.Len() != 0 || f.evicted != 0 || f.refused != 0 {
+		t.Errorf("left: %d checking, %d strangers, %d evicted, %d refused", f.checking, f.strangers.Len(), f.evicted, f.refused)
+	}
+}
+
+// TestEvictedAreNotWaitedFor: strangers that give way and do not close leave their
+// connections to others all the same.
+func TestEvictedAreNotWaitedFor(t *testing.T) {
+	const strangers = 2
+	f := start(t, Config{Limits: Limits{Connections: maxPolite + 2*strangers, Unauthenticated: strangers}}, nil)
+	for range 4 * maxPolite { // none reads, none closes; each is tracked, or refused for a moment
+		io.WriteString(f.dial(), "hello\n")
+	}
+	for { // no later than when the polite wait of a second is over
+		c := f.dial()
+		io.WriteString(c, "in\n")
+		line, _ := c.in.ReadString('\n')
+		if line == "welcome\n" {
+			break
+		}
+		if !strings.HasPrefix(line, "BYE too_many_sessions ") {
+			t.Fatalf("answer %q", line)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.evicted > maxPolite+strangers {
+		t.Errorf("%d that gave way are still there", f.evicted)
+	}
+}
+
+// TestRefusedAreBounded: of connections in excess no more are there at once than
+// descriptors are kept back for, however many come and whatever they do; all are
+// told.
+func TestRefusedAreBounded(t *testing.T) {
+	f := start(t, Config{Limits: Limits{Connections: 1, Unauthenticated: 1}}, nil)
+	f.dial().exchange("in", "welcome")
+	done := make(chan struct{})
+	var most int
+	var watched sync.WaitGroup
+	watched.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				f.mu.Lock()
+				most = max(most, f.refused)
+				f.mu.Unlock()
+			}
+		}
+	})
+	var told sync.WaitGroup
+	for range 8 {
+		told.Go(func() {
+			for range 100 {
+				c := f.dial() // stays
+				if line, err := c.in.ReadString('\n'); !strings.HasPrefix(line, "BYE too_many_sessions ") {
+					t.Errorf("answer %q, %v", line, err)
+				}
+			}
+		})
+	}
+	told.Wait()
+	close(done)
+	watched.Wait()
+	if most > maxRefused {
+		t.Errorf("%d at once, want at most %d", most, maxRefused)
+	}
+}
+
 // TestStrangersGiveWayBeforeTheyAreServed: who has to give way in the moment
 // between its accept and its service is told so like anybody else.
 func TestStrangersGiveWayBeforeTheyAreServed(t *testing.T) {
 	begun, serve := make(chan struct{}), make(chan struct{})
 	f := start(t, Config{
 		Limits: Limits{Connections: 10, Unauthenticated: 1},
-		Handler: func(nc net.Conn, authenticated func()) Conn {
+		Handler: func(nc net.Conn, stranger Stranger) Conn {
 			begun <- struct{}{}
 			<-serve
-			return serveLines(nc, authenticated)
+			return serveLines(nc, stranger)
 		},
 	}, nil)
 	first := f.dial()
@@ -493,8 +607,8 @@ func TestShutdownSpreads(t *testing.T) {
 		}
 	})
 	t.Run("what does not end is closed", func(t *testing.T) {
-		f := start(t, Config{Handler: func(nc net.Conn, authenticated func()) Conn {
-			authenticated()
+		f := start(t, Config{Handler: func(nc net.Conn, stranger Stranger) Conn {
+			stranger.Authenticated()
 			return stubborn{nc}
 		}}, nil)
 		c := f.dial()

@@ -81,11 +81,11 @@ func (p peer) RemoteAddr() net.Addr { return p.addr }
 
 // TestTheClientsAddress is what a connection has, with all else that its socket can.
 func TestTheClientsAddress(t *testing.T) {
-	f := startBehind(t, Config{Handler: func(nc net.Conn, authenticated func()) Conn {
+	f := startBehind(t, Config{Handler: func(nc net.Conn, stranger Stranger) Conn {
 		_, err := nc.(syscall.Conn).SyscallConn()
 		fmt.Fprintln(nc, nc.RemoteAddr(), err)
 		nc.(interface{ CloseWrite() error }).CloseWrite()
-		return serveLines(nc, authenticated)
+		return serveLines(nc, stranger)
 	}}, nil, everybody)
 	for header, want := range map[string]string{
 		lineHeader:  "192.0.2.7:50000",

@@ -61,7 +61,7 @@ func (g *Gateway) present() (clients, strangers []*conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.conns {
-		if c.waiting != nil {
+		if c.waiting != nil || c.checking {
 			strangers = append(strangers, c)
 		} else {
 			clients = append(clients, c)

@@ -34,6 +34,9 @@ func (s *Session) awaitVerdict(now moment) {
 		return
 	}
 	if s.inquiry == nil {
+		if s.gate != nil {
+			(*s.gate).Checking()
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), s.checkTime(now))
 		s.inquiry = &inquiry{make(chan verdict, 1), cancel}
 		go func(token string, proof auth.Proof, result chan<- verdict) {
@@ -140,9 +143,9 @@ func (s *Session) judgeLogin(now moment, v verdict) (opened bool) {
 	}
 	s.entered = true
 	s.deep, s.served = true, now.mono-silence // what comes need not wait on this stack
-	if s.authenticated != nil {
-		s.authenticated()
-		s.authenticated = nil
+	if s.gate != nil {
+		(*s.gate).Authenticated()
+		s.gate = nil // an idle session keeps none
 	}
 	s.orders.open = true
 	s.reviewHeld(now)
@@ -161,6 +164,10 @@ func (s *Session) enter() {
 // leave undoes judgeLogin and enter, once; it is also deferred, for panics.
 func (s *Session) leave() {
 	s.dropCheck()
+	if s.gate != nil {
+		(*s.gate).Refused()
+		s.gate = nil
+	}
 	if !s.entered {
 		return
 	}

@@ -182,12 +182,23 @@ const (
 	maxDrift      = 100 * time.Millisecond // between the clocks before sessions look again
 )
 
+// Gate is what lets a client come so far as to be heard. Its methods must not wait,
+// and must not call the session.
+type Gate interface {
+	Checking()      // the AUTH is complete, and being checked
+	Refused()       // the client is not let in; the BYE comes next
+	Authenticated() // it is let in
+}
+
 // New returns the session of one connection, from its first byte on. The
 // connection's Write must fail with os.ErrDeadlineExceeded once the client has
-// taken no byte for write_timeout (see internal/steady). authenticated is
-// called when the session has been authenticated; it may be nil.
-func (srv *Server) New(nc net.Conn, authenticated func()) *Session {
-	s := &Session{srv: srv, nc: nc, authenticated: authenticated}
+// taken no byte for write_timeout (see internal/steady). gate is told how
+// its client comes in; it may be nil.
+func (srv *Server) New(nc net.Conn, gate Gate) *Session {
+	s := &Session{srv: srv, nc: nc}
+	if gate != nil {
+		s.gate = &gate
+	}
 	s.out.s = s
 	s.sealed, _ = nc.(sealed)
 	if sc, ok := nc.(syscall.Conn); ok {

@@ -16,9 +16,9 @@ import (
 // protocol machine; everybody else only leaves orders and pushed lines.
 type Session struct {
 	// Static after New.
-	srv           *Server
-	nc            net.Conn
-	authenticated func()
+	srv  *Server
+	nc   net.Conn
+	gate *Gate // nil: nobody wants to know; or it is authenticated
 
 	// Owned by the serving goroutine. What it holds while it waits, every
 	// idle session costs: fields that stay empty then are few and small.

@@ -39,8 +39,8 @@ func serve(ctx context.Context, socket net.Listener, issuer string) error {
 	}}}))
 	sessions := must(session.NewServer(session.Config{Authenticator: verifier, Backend: capitals{}}))
 	go sessions.Run(ctx)
-	gw := must(gateway.New(gateway.Config{Handler: func(nc net.Conn, authenticated func()) gateway.Conn {
-		return sessions.New(nc, authenticated)
+	gw := must(gateway.New(gateway.Config{Handler: func(nc net.Conn, stranger gateway.Stranger) gateway.Conn {
+		return sessions.New(nc, stranger)
 	}}))
 	return gw.Serve(&gateway.Listener{Listener: socket, Name: "devices"})
 }

@@ -91,8 +91,8 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.gateway, err = gateway.New(gateway.Config{
-		Handler: func(nc net.Conn, authenticated func()) gateway.Conn {
-			return a.sessions.New(nc, authenticated)
+		Handler: func(nc net.Conn, stranger gateway.Stranger) gateway.Conn {
+			return a.sessions.New(nc, stranger)
 		},
 		Timeouts: timeouts(cfg),
 		Limits:   limits(cfg),
@@ -102,13 +102,15 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.issuers.boundWaiting(a.gateway.Limits().Unauthenticated)
+	a.limitsInForce()
 	if err := a.listen(); err != nil {
 		return nil, err
 	}
-	if a.opsSocket, err = net.Listen("tcp", cfg.Ops.Address); err != nil {
+	opsSocket, err := net.Listen("tcp", cfg.Ops.Address)
+	if err != nil {
 		return nil, fmt.Errorf("ops.address: %w", err)
 	}
+	a.opsSocket = newBounded(opsSocket, opsConnections)
 	a.ops = ops.NewServer(ops.New(ops.Options{
 		Gatherer: a.metrics.registry, Health: a.health, Pprof: cfg.Ops.Pprof,
 	}), o.Log)
@@ -116,6 +118,21 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// opsConnections are open at once at most: enough for scrapes and probes beside
+// somebody who keeps some, and not all the descriptors that are kept back.
+const opsConnections = 64
+
+// limitsInForce tells others the limits that the gateway has set itself, and the
+// operator which it has lowered.
+func (a *App) limitsInForce() {
+	limits := a.gateway.Limits()
+	a.issuers.boundWaiting(limits.Unauthenticated)
+	if wanted := a.cfg.Limits.Connections; wanted > limits.Connections {
+		a.log.Warn("limits.connections is more than the file limit allows",
+			slog.Int("configured", wanted), slog.Int("in_force", limits.Connections))
+	}
 }
 
 // listen binds the listeners' sockets.

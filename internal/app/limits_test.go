@@ -69,3 +69,25 @@ func TestReloadLimits(t *testing.T) {
 		d.expect("pong")
 	}
 }
+
+// TestMoreThanTheFileLimit: a limit of connections that the descriptors do not bear
+// is lowered, and the operator is told so, at the start and at a reload.
+func TestMoreThanTheFileLimit(t *testing.T) {
+	const many = 1 << 30
+	r := start(t, func(c *config.Config) { c.Limits.Connections = many })
+	for n := 1; ; n++ {
+		if limit := r.metric("linegate_connections_limit"); limit < 1 || limit > 1<<20 {
+			t.Errorf("the limit is %v", limit)
+		}
+		r.waitFor("told", func() bool {
+			return strings.Count(r.log.String(), `limits.connections is more than the file limit allows","configured":1073741824,"in_force":`) == n
+		})
+		if n == 2 {
+			break
+		}
+		next := *r.cfg
+		if err := r.Reload(&next); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -209,9 +209,9 @@ func (s *stage) at(place string, concerns bool) {
 	}
 }
 
-func (s *stage) serve(nc net.Conn, authenticated func()) gateway.Conn {
+func (s *stage) serve(nc net.Conn, stranger gateway.Stranger) gateway.Conn {
 	s.at("the connection gets its server", true)
-	return s.sessions.New(nc, authenticated)
+	return s.sessions.New(nc, stranger)
 }
 
 func (s *stage) Recall(token string, _ auth.Proof) *auth.Identity {

@@ -59,13 +59,13 @@ func (a *App) reload(next *config.Config) error {
 		current.Use(loaded)
 	}
 	a.gateway.SetLimits(limits(next))
-	a.issuers.boundWaiting(a.gateway.Limits().Unauthenticated)
 	a.gateway.SetTimeouts(timeouts(next))
 	a.sessions.SetRules(sessionRules(next))
 	a.sessions.SetLimits(sessionLimits(next))
 	a.logLevel.Set(level)
 	a.keepWhatNeedsRestart(next)
 	a.cfg = next
+	a.limitsInForce()
 	return nil
 }
 

@@ -74,8 +74,8 @@ func TestReadmeConversation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gw, err := gateway.New(gateway.Config{Handler: func(nc net.Conn, authenticated func()) gateway.Conn {
-		return sessions.New(nc, authenticated)
+	gw, err := gateway.New(gateway.Config{Handler: func(nc net.Conn, stranger gateway.Stranger) gateway.Conn {
+		return sessions.New(nc, stranger)
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func (g *Gateway) Serve(l *Listener) error {
 	defer g.endServe(l)
 	var backoff time.Duration
 	for {
-		nc, err := l.Accept()
+		nc, err := l.acceptNext()
 		switch {
 		case err == nil:
 			backoff = 0
@@ -60,6 +60,7 @@ func (g *Gateway) add(l *Listener) bool {
 	if g.closed {
 		return false
 	}
+	l.round.started = g.started
 	g.listeners[l] = struct{}{}
 	g.metrics.addListener(l)
 	return true

@@ -71,6 +71,7 @@ type Gateway struct {
 	log      *slog.Logger
 
 	handshakes handshakes
+	started    time.Time
 
 	serving  sync.WaitGroup // connections, tracked and refused, and accept loops
 	stopping chan struct{}  // closed with closed
@@ -96,6 +97,8 @@ type Listener struct {
 	Name  string         // label in metrics and logs
 	TLS   *TLS           // nil: plain TCP
 	Proxy []netip.Prefix // peers who must say for whom they connect, by a PROXY header
+
+	round round
 }
 
 // New returns a gateway that accepts nothing yet.
@@ -109,6 +112,7 @@ func New(cfg Config) (*Gateway, error) {
 		log:       cfg.Log,
 		listeners: make(map[*Listener]struct{}),
 		stopping:  make(chan struct{}),
+		started:   time.Now(),
 	}
 	g.handshakes.max = runtime.GOMAXPROCS(0)
 	g.told.L = &g.mu

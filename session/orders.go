@@ -92,12 +92,16 @@ func (s *Session) mute() {
 }
 
 // obey carries out what others ordered, and returns the time, which an order may
-// be to look at anew. What was due before an order came before it.
-func (s *Session) obey(now moment) moment {
+// be to look at anew. What was due before an order came before it. The end of a
+// drain is left to Attend, behind what is being served.
+func (s *Session) obey(now moment) moment { return s.obeyOr(now, true) }
+
+func (s *Session) obeyOr(now moment, serving bool) moment {
 	s.mu.Lock()
 	o := s.orders
-	s.orders.any, s.orders.review, s.orders.announce = false, false, 0
-	s.urgent.Store(false)
+	serving = serving && o.end == wire.Draining
+	s.orders.any, s.orders.review, s.orders.announce = serving, false, 0
+	s.urgent.Store(serving)
 	if o.any {
 		now = s.srv.clock()
 		s.armed = 0 // the order moved the deadline
@@ -117,7 +121,10 @@ func (s *Session) obey(now moment) moment {
 	if o.review {
 		s.review(now)
 	}
-	if o.end != 0 {
+	if o.end == wire.Draining && !serving {
+		s.serveArrived(now)
+	}
+	if o.end != 0 && !serving {
 		s.machine.finish(o.end, int64(o.retryAfter), &s.reply)
 	}
 	return now

@@ -130,12 +130,15 @@ func NewServer(cfg Config) (*Server, error) {
 	srv.events = newEvents(srv.log)
 	srv.SetRules(cfg.Rules)
 	srv.SetLimits(cfg.Limits)
-	srv.metrics.sessionsOpen = srv.sessions.len
+	srv.metrics.sessionsOpen = srv.Open
 	return srv, nil
 }
 
 // Sessions returns the authenticated sessions of this moment, in no order.
 func (srv *Server) Sessions() []*Session { return srv.sessions.all() }
+
+// Open returns how many sessions are authenticated at this moment.
+func (srv *Server) Open() int { return srv.sessions.len() }
 
 // Session returns the authenticated session of this id, nil when there is none.
 func (srv *Server) Session(id string) *Session { return srv.sessions.get(id) }

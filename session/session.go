@@ -116,7 +116,7 @@ func (s *Session) Attend() wire.Code {
 	}()
 	now := s.srv.clock()
 	for {
-		now = s.obey(now)
+		now = s.obeyOr(now, false)
 		s.machine.tick(now, &s.reply)
 		if s.machine.need() != needVerdict {
 			s.dropCheck() // a verdict that came too late is void

@@ -110,9 +110,17 @@ type killable struct {
 
 func startProgram(t *testing.T) *killable {
 	t.Helper()
-	p := &killable{t: t, records: make(records, 1000)}
-	p.process = exec.Command(os.Args[0], "serve", "--config", "linegate.yaml")
-	p.process.Env = append(os.Environ(), programVariable+"=1")
+	p := launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
+	p.device = p.records.wait("listening")["address"]
+	p.admin = p.records.wait("admin API")["address"]
+	return p
+}
+
+// launch starts a command of this test's program.
+func launch(t *testing.T, command *exec.Cmd) *killable {
+	t.Helper()
+	p := &killable{t: t, process: command, records: make(records, 10_000)}
+	p.process.Env = append(os.Environ(), append(p.process.Env, programVariable+"=1")...)
 	log, err := p.process.StderrPipe()
 	p.log = log
 	if err == nil {
@@ -134,8 +142,6 @@ func startProgram(t *testing.T) *killable {
 		<-ended
 		_ = p.process.Wait() // that it was killed
 	})
-	p.device = p.records.wait("listening")["address"]
-	p.admin = p.records.wait("admin API")["address"]
 	return p
 }
 

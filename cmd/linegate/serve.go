@@ -16,6 +16,9 @@ type gateway interface {
 	// Run serves until ctx is done, then drains. It returns nil after a
 	// clean stop.
 	Run(ctx context.Context) error
+	// Reloading says that a configuration is about to be read; one of the next
+	// two follows.
+	Reloading()
 	// Reload puts another configuration into force, all or nothing.
 	Reload(*config.Config) error
 	// ReloadFailed counts a reload whose configuration was not even read.
@@ -92,6 +95,7 @@ func (s *server) run(ctx context.Context, signals <-chan os.Signal) error {
 
 // reload leaves everything as it was when anything is wrong.
 func (s *server) reload() {
+	s.gateway.Reloading()
 	c, warnings, err := s.load()
 	s.warn(warnings)
 	if err != nil {

@@ -19,6 +19,7 @@ type fake struct {
 	events            chan string // run, drain, reload <level>, reload failed, abort
 	drained, aborted  chan struct{}
 	runErr, reloadErr error
+	reloading         int // reloads that began
 }
 
 func (f *fake) Run(ctx context.Context) error {
@@ -35,6 +36,8 @@ func (f *fake) Run(ctx context.Context) error {
 		return errors.New("aborted")
 	}
 }
+
+func (f *fake) Reloading() { f.reloading++ }
 
 func (f *fake) Reload(c *config.Config) error {
 	f.events <- "reload " + c.Log.Level

@@ -33,7 +33,7 @@ func (a *App) listenAdmin() (err error) {
 			return fmt.Errorf("admin.tls: %w", err)
 		}
 	}
-	socket, err := net.Listen("tcp", cfg.Address)
+	socket, err := a.socketFor(cfg.Address, cfg.CheckSocket)
 	if err != nil {
 		return fmt.Errorf("admin.address: %w", err)
 	}

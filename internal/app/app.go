@@ -19,6 +19,7 @@ import (
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/ops"
 	"github.com/linegate/linegate/internal/state"
+	"github.com/linegate/linegate/internal/systemd"
 	"github.com/linegate/linegate/session"
 )
 
@@ -29,6 +30,8 @@ type Options struct {
 	Version  string         // for linegate_build_info
 	// Now is the wall clock, for all that tokens say of time; nil: time.Now.
 	Now func() time.Time
+	// Manager is the service manager; nil: there is none.
+	Manager *systemd.Manager
 }
 
 // App is a gateway with its sockets bound.
@@ -46,6 +49,8 @@ type App struct {
 	state     *state.Dir
 	operators *operators
 	admin     *adminServer // nil: off
+	manager   *systemd.Manager
+	liveness  *liveness
 
 	mu        sync.Mutex
 	cfg       *config.Config // in force
@@ -59,7 +64,7 @@ type App struct {
 // names the key at fault.
 func New(cfg *config.Config, o Options) (_ *App, err error) {
 	a := &App{
-		cfg: cfg, log: o.Log, logLevel: o.LogLevel,
+		cfg: cfg, log: o.Log, logLevel: o.LogLevel, manager: o.Manager,
 		metrics: newMetrics(o.Version, issuerNames(cfg)),
 		aborted: make(chan struct{}),
 	}
@@ -106,17 +111,19 @@ func New(cfg *config.Config, o Options) (_ *App, err error) {
 	if err := a.listen(); err != nil {
 		return nil, err
 	}
-	opsSocket, err := net.Listen("tcp", cfg.Ops.Address)
+	opsSocket, err := a.socketFor(cfg.Ops.Address, cfg.Ops.CheckSocket)
 	if err != nil {
 		return nil, fmt.Errorf("ops.address: %w", err)
 	}
 	a.opsSocket = newBounded(opsSocket, opsConnections)
+	a.liveness = newLiveness(a)
 	a.ops = ops.NewServer(ops.New(ops.Options{
-		Gatherer: a.metrics.registry, Health: a.health, Pprof: cfg.Ops.Pprof,
+		Gatherer: a.metrics.registry, Health: a.health, Alive: a.liveness.check, Pprof: cfg.Ops.Pprof,
 	}), o.Log)
 	if err := a.listenAdmin(); err != nil {
 		return nil, err
 	}
+	a.tellUnused()
 	return a, nil
 }
 
@@ -137,9 +144,6 @@ func (a *App) limitsInForce() {
 
 // listen binds the listeners' sockets.
 func (a *App) listen() error {
-	// Keep-alives are the protocol's: a client that says nothing for
-	// idle_timeout is dropped.
-	socket := net.ListenConfig{KeepAlive: -1}
 	for i, l := range a.cfg.Listen {
 		var secure *gateway.TLS
 		if l.TLS != nil {
@@ -148,13 +152,15 @@ func (a *App) listen() error {
 				return fmt.Errorf("listen[%d].tls: %w", i, err)
 			}
 		}
-		bound, err := socket.Listen(context.Background(), "tcp", l.Address)
+		sockets, err := a.socketsFor(l.Address, l.CheckSocket)
 		if err != nil {
 			return fmt.Errorf("listen[%d].address: %w", i, err)
 		}
-		listener := &gateway.Listener{Listener: bound, Name: l.Name, TLS: secure, Proxy: balancers(l.ProxyProtocol)}
-		a.listeners = append(a.listeners, listener)
-		a.gateway.Add(listener) // so that no scrape comes before its series
+		for _, socket := range sockets {
+			listener := &gateway.Listener{Listener: socket, Name: l.Name, TLS: secure, Proxy: balancers(l.ProxyProtocol)}
+			a.listeners = append(a.listeners, listener)
+			a.gateway.Add(listener) // so that no scrape comes before its series
+		}
 	}
 	return nil
 }
@@ -225,6 +231,10 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Info("admin API", slog.String("address", a.admin.socket.Addr().String()), slog.Bool("tls", a.admin.tls != nil))
 	}
 	a.listening.Store(true)
+	a.tell(systemd.Ready, a.status())
+	if a.manager.Wanted() {
+		background.Go(func() { a.keepTelling(work) })
+	}
 
 	var err error
 	select {
@@ -249,6 +259,7 @@ const certificateInterval = 5 * time.Second
 func (a *App) drain() {
 	a.draining.Store(true)
 	a.metrics.draining.Set(1)
+	a.tell(systemd.Stopping, a.status())
 	a.mu.Lock()
 	delay, window := a.cfg.Drain.Delay, a.cfg.Drain.Timeout
 	a.mu.Unlock()

@@ -8,12 +8,18 @@ import (
 
 	"github.com/linegate/linegate/gateway"
 	"github.com/linegate/linegate/internal/config"
+	"github.com/linegate/linegate/internal/systemd"
 )
+
+// Reloading says that a configuration is about to be read: Reload or
+// ReloadFailed comes next.
+func (a *App) Reloading() { a.tell(systemd.Reloading()) }
 
 // Reload puts another configuration into force, all or nothing: what can fail
 // is tried before anything changes. Keys that need a restart are named in the
 // log and left as they were.
 func (a *App) Reload(next *config.Config) error {
+	defer a.tell(systemd.Ready)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	err := a.reload(next)
@@ -27,7 +33,10 @@ func (a *App) Reload(next *config.Config) error {
 }
 
 // ReloadFailed records that another configuration could not even be read.
-func (a *App) ReloadFailed() { a.metrics.reloadOK.Set(0) }
+func (a *App) ReloadFailed() {
+	a.metrics.reloadOK.Set(0)
+	a.tell(systemd.Ready) // as before
+}
 
 func (a *App) reload(next *config.Config) error {
 	var level slog.Level

@@ -10,11 +10,17 @@ import (
 	"strings"
 )
 
-// checkAddress wants host:port with a port by number; the host may be empty
-// (all interfaces), a name or an IP address.
+// SocketName returns NAME of an address systemd:NAME: that of sockets which the
+// service manager hands over (FileDescriptorName=).
+func SocketName(address string) (name string, handedOver bool) {
+	return strings.CutPrefix(address, "systemd:")
+}
+
+// checkAddress wants systemd:NAME, or host:port with a port by number; the host
+// may be empty (all interfaces), a name or an IP address.
 func checkAddress(address string) error {
-	if strings.HasPrefix(address, "systemd:") {
-		return errors.New("systemd: sockets are not implemented in this version; give host:port")
+	if name, handedOver := SocketName(address); handedOver {
+		return checkSocketName(name)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || strings.ContainsAny(host, " \t\r\n/@") {
@@ -24,6 +30,21 @@ func checkAddress(address string) error {
 		return fmt.Errorf("want a port from 0 to 65535, got %.64q", address)
 	}
 	return nil
+}
+
+// checkSocketName wants what systemd allows as a name.
+func checkSocketName(name string) error {
+	if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == ':' }) {
+		return fmt.Errorf("want systemd: and the FileDescriptorName of a socket, got %.64q", "systemd:"+name)
+	}
+	return nil
+}
+
+// maybeLoopback is isLoopback, and true of a socket that is handed over: where
+// that listens is known, and judged, when it is there (CheckSocket).
+func maybeLoopback(address string) bool {
+	_, handedOver := SocketName(address)
+	return handedOver || isLoopback(address)
 }
 
 // isLoopback says whether the host of host:port is this machine's own for

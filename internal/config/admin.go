@@ -42,8 +42,8 @@ func (c *Config) validateAdminAddress() error {
 	if err := checkAddress(a.Address); err != nil {
 		return c.refuse("admin.address", "%w", err)
 	}
-	if a.TLS.Cert == "" && !isLoopback(a.Address) {
-		return c.refuse("admin.address", "off loopback it needs TLS: set admin.tls.cert and admin.tls.key")
+	if a.TLS.Cert == "" && !maybeLoopback(a.Address) {
+		return c.refuse("admin.address", "%w", errAdminInClear)
 	}
 	return nil
 }

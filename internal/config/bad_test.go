@@ -133,6 +133,11 @@ func TestBadFiles(t *testing.T) {
 
 		{"negative grace", "issuers: [{jwks: {removal_grace: -1s}}]\n", `1: issuers[0].jwks.removal_grace: want at least 0s, got "-1s"`},
 
+		// Sockets that are handed over.
+		{"a socket without a name", "listen:\n  - address: 'systemd:'\n", `2: listen[0].address: want systemd: and the FileDescriptorName of a socket, got "systemd:"`},
+		{"a socket with two names", "listen:\n  - address: systemd:a:b\n", `2: listen[0].address: want systemd: and the FileDescriptorName of a socket, got "systemd:a:b"`},
+		{"a socket for two", "issuers: [{ISSUER}]\nlisten: [{address: 'systemd:0'}]\nops: {address: 'systemd:0'}\n", `3: ops.address: "systemd:0" is taken by listen[0].address`},
+
 		// The admin API.
 		{"admin without a port", "issuers: [{ISSUER}]\nadmin: {address: 127.0.0.1}\n", `2: admin.address: want host:port, got "127.0.0.1"`},
 		{"admin in clear for all", "issuers: [{ISSUER}]\nadmin: {address: ':9886'}\n", "2: admin.address: off loopback it needs TLS: set admin.tls.cert and admin.tls.key"},
@@ -146,9 +151,6 @@ func TestBadFiles(t *testing.T) {
 		{"admin for an empty audience", "issuers: [{ISSUER}]\nadmin: {audience: ['']}\n", "2: admin.audience[0]: is empty"},
 		{"admin without a scope", "issuers: [{ISSUER}]\nadmin: {scopes: []}\n", "2: admin.scopes: the list is empty: the devices' own tokens would do"},
 		{"admin with two scopes in one", "issuers: [{ISSUER}]\nadmin: {scopes: [a b]}\n", `2: admin.scopes[0]: want one scope, without spaces or quotes, got "a b"`},
-
-		// What has no code yet.
-		{"handed-over socket", "listen:\n  - address: systemd:devices\n", "2: listen[0].address: systemd: sockets are not implemented in this version; give host:port"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := strings.ReplaceAll(test.file, "ISSUER_BLOCK", strings.ReplaceAll(issuer, ", ", "\n    "))

@@ -110,9 +110,6 @@ func (r reader) value(key string, n *yaml.Node, v reflect.Value, tag reflect.Str
 	if key != "" {
 		r.c.origins[key] = r.line(n)
 	}
-	if v.Kind() == reflect.Pointer && n.Kind != yaml.MappingNode && isUnimplemented(key) {
-		return r.refuse(key, n, notImplemented) // whatever it would want to be
-	}
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		return r.refuse(key, n, "anchors and aliases are not supported")

@@ -35,7 +35,7 @@ func (c *Config) node(key string, v reflect.Value) *yaml.Node {
 			if _, ok := tag.Lookup("oneof"); ok {
 				absent = field.IsZero()
 			}
-			if !absent && !isUnimplemented(key) {
+			if !absent {
 				n.Content = append(n.Content, scalar(reflect.ValueOf(name)), c.node(key, field))
 			}
 		})

@@ -12,9 +12,6 @@ import (
 // and checks what no single key can tell. Load calls it; so does who builds a
 // Config in code.
 func (c *Config) Validate() ([]Warning, error) {
-	if err := c.refuseUnimplemented(); err != nil {
-		return nil, err
-	}
 	var warnings []Warning
 	warn := func(key, text string) {
 		warnings = append(warnings, Warning(c.Where(key)+": "+text))
@@ -54,8 +51,8 @@ func (c *Config) validateListeners(warn func(key, text string)) error {
 		if err := checkAddress(l.Address); err != nil {
 			return c.refuse(address, "%w", err)
 		}
-		if l.TLS == nil && !l.InsecurePlaintext && !isLoopback(l.Address) {
-			return c.refuse(address, "plain TCP off loopback would show tokens to the network: configure tls (--tls-cert, --tls-key), or set insecure_plaintext: true in a file")
+		if l.TLS == nil && !l.InsecurePlaintext && !maybeLoopback(l.Address) {
+			return c.refuse(address, "%w", errPlaintext)
 		}
 		if err := first(
 			func() error { return c.checkName(child(key, "name"), l.Name) },
@@ -117,7 +114,7 @@ func (c *Config) validateOps() error {
 	if err := checkAddress(c.Ops.Address); err != nil {
 		return c.refuse("ops.address", "%w", err)
 	}
-	if c.Ops.Pprof && !isLoopback(c.Ops.Address) {
+	if c.Ops.Pprof && !maybeLoopback(c.Ops.Address) {
 		return c.refuse("ops.pprof", "only on loopback, and ops.address is %s", c.Ops.Address)
 	}
 	return nil
@@ -161,7 +158,8 @@ func (u unique) add(c *Config, key, value string) error {
 // addAddress is add, for an address that is there and whose port is not picked by
 // the system.
 func (u unique) addAddress(c *Config, key, address string) error {
-	if _, port, _ := net.SplitHostPort(address); strings.Trim(port, "0") == "" {
+	_, handedOver := SocketName(address)
+	if _, port, _ := net.SplitHostPort(address); !handedOver && strings.Trim(port, "0") == "" {
 		return nil
 	}
 	return u.add(c, key, address)

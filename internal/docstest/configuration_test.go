@@ -5,7 +5,6 @@ import (
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -63,38 +62,12 @@ func TestConfigurationTables(t *testing.T) {
 	}
 }
 
-// What is said not to be in this version is what loading refuses for that
-// reason, and everything else has a row.
-func TestNotInThisVersion(t *testing.T) {
-	doc := open(t, "operations.md")
-	var missing []string
-	for entry := range doc.firsts(doc.rows("key or address", "would be")) {
-		missing = append(missing, entry)
-		t.Run(entry, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "linegate.yaml")
-			if err := os.WriteFile(path, []byte(settings[entry]), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, _, err := config.Load(config.Options{Path: path})
-			if err == nil || !strings.Contains(err.Error(), "not implemented in this version") {
-				t.Errorf("set: %v", err)
-			}
-		})
-	}
+// Every key of the configuration is among those that check-config prints, and so
+// has a row.
+func TestEveryKeyIsPrinted(t *testing.T) {
 	known := map[string]reflect.StructTag{}
 	keysOf("", reflect.TypeFor[config.Config](), "", known)
-	defaults := defaultValues(t)
-	for key := range known {
-		_, works := defaults[key]
-		if !works && !slices.ContainsFunc(missing, func(m string) bool { return key == m || strings.HasPrefix(key, m+".") }) {
-			t.Errorf("%s does nothing in this version, and the document does not say so", key)
-		}
-	}
-}
-
-// settings set each of the keys that are not in this version.
-var settings = map[string]string{
-	"listen[].address: systemd:NAME": "listen: [{address: systemd:devices}]",
+	sameNames(t, "key", defaultValues(t), known)
 }
 
 // setting is a key's value as YAML has it.

@@ -31,6 +31,7 @@ const (
 	notReady = "not ready"
 	ok       = "ok"
 	failed   = "failed"
+	stuck    = "stuck"
 )
 
 // report is the body of /readyz.

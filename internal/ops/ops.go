@@ -3,6 +3,7 @@
 package ops
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -16,13 +17,16 @@ import (
 type Options struct {
 	Gatherer prometheus.Gatherer // of /metrics
 	Health   func() Health       // asked by each /readyz, from several goroutines
-	Pprof    bool                // show /debug/pprof/
+	// Alive is asked by each /healthz, from several goroutines: an error says
+	// what the process is stuck at. It must return once the context is done.
+	Alive func(context.Context) error
+	Pprof bool // show /debug/pprof/
 }
 
 // New returns the handler of
 //
 //	/metrics       Prometheus text, and OpenMetrics where the client prefers it
-//	/healthz       200 while the process serves
+//	/healthz       200 while the process serves, 503 while it is stuck
 //	/readyz        200 while ready, else 503; the body says why
 //	/debug/pprof/  profiles, when enabled
 //
@@ -33,8 +37,14 @@ func New(o Options) http.Handler {
 		EnableOpenMetrics:   true,
 		MaxRequestsInFlight: 8, // then 503: scraping never costs the devices much
 	}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		if err := o.Alive(ctx); err != nil {
+			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": stuck, "reason": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]string{"status": ok})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		report := o.Health().report()
@@ -53,6 +63,9 @@ func New(o Options) http.Handler {
 	}
 	return mux
 }
+
+// patience is how long /healthz waits for its answer.
+const patience = 2 * time.Second
 
 // NewServer returns a server of h that no slow client can hold up. Its errors
 // go to log as warnings.

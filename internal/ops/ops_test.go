@@ -1,7 +1,10 @@
 package ops
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -167,12 +170,24 @@ func TestReadinessBody(t *testing.T) {
 	}
 }
 
+// TestHealth is asked of the process, and waited for only so long.
 func TestHealth(t *testing.T) {
-	url := start(t, Options{})
-	if got := ask(t, "GET", url+"/healthz"); got.status != http.StatusOK || got.contentType != "application/json" {
-		t.Errorf("%+v", got)
+	for want, alive := range map[string]func(context.Context) error{
+		"200 {\n  \"status\": \"ok\"\n}\n": well,
+		"503 {\n  \"reason\": \"accepting: no answer\",\n  \"status\": \"stuck\"\n}\n": func(ctx context.Context) error {
+			<-ctx.Done()
+			return errors.New("accepting: no answer")
+		},
+	} {
+		url := start(t, Options{Alive: alive})
+		got := ask(t, "GET", url+"/healthz")
+		if said := fmt.Sprint(got.status, " ", got.body); said != want || got.contentType != "application/json" {
+			t.Errorf("%s: %s", got.contentType, said)
+		}
 	}
 }
+
+func well(context.Context) error { return nil }
 
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
@@ -192,7 +207,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestWhatIsServed(t *testing.T) {
-	plain := start(t, Options{Health: func() Health { return Health{} }})
+	plain := start(t, Options{Alive: well, Health: func() Health { return Health{} }})
 	profiled := start(t, Options{Pprof: true})
 	for _, test := range []struct {
 		method, url string

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/auth/authtest"
+)
+
+// handed are sockets that this test has, and hands over as systemd does, by name.
+type handed struct {
+	names []string
+	files []*os.File
+}
+
+// socket adds one that listens at address, and returns where that is.
+func (h *handed) socket(t *testing.T, name, address string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	h.names, h.files = append(h.names, name), append(h.files, file)
+	return l.Addr().String()
+}
+
+// command is the program that gets them.
+func (h *handed) command(file string) *exec.Cmd {
+	c := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, os.Args[0], "serve", "--config", file)
+	c.Env = []string{"LISTEN_FDS=" + strconv.Itoa(len(h.files)), "LISTEN_FDNAMES=" + strings.Join(h.names, ":")}
+	c.ExtraFiles = h.files
+	return c
+}
+
+// issuerBlock is the end of a configuration that trusts the issuer.
+func issuerBlock(issuer *authtest.Issuer) string {
+	return `
+issuers:
+  - name: main
+    issuer: ` + issuer.URL + `
+    audience: [` + authtest.Audience + `]
+    required_scopes: [` + authtest.Scope + `]
+`
+}
+
+// TestHandedOverSockets: devices, operators and administrators come in at sockets
+// that somebody else bound; a listener may have several, and one that nobody asked
+// for is named.
+func TestHandedOverSockets(t *testing.T) {
+	issuer := authtest.Serve(t)
+	inDir(t, `listen: [{name: devices, address: systemd:devices}]
+ops: {address: systemd:ops}
+admin: {address: systemd:admin, issuers: [main]}
+drain: {timeout: 10ms}`+issuerBlock(issuer))
+	var sockets handed
+	devices := []string{sockets.socket(t, "devices", "127.0.0.1:0")}
+	admin := sockets.socket(t, "admin", "127.0.0.1:0")
+	sockets.socket(t, "forgotten", "127.0.0.1:0")
+	ops := "http://" + sockets.socket(t, "ops", "127.0.0.1:0")
+	devices = append(devices, sockets.socket(t, "devices", "127.0.0.2:0"))
+
+	p := launch(t, sockets.command("linegate.yaml"))
+	p.admin = admin
+	if name := p.records.wait("socket handed over, and no address asks for it")["name"]; name != "forgotten" {
+		t.Errorf("nobody asked for %q", name)
+	}
+	for _, address := range devices {
+		p.device = address
+		p.login(issuer.Token()).want("OK AUTH v=1 ")
+	}
+	wantMetric(t, ops, `linegate_connections_accepted_total{listener="devices"} 2`)
+	p.ask(issuer.Token(authtest.Claim("scope", "linegate:admin")), http.MethodGet, "", "", http.StatusOK, &struct{}{})
+	p.end(syscall.SIGTERM, exitOK)
+}
+
+// TestHandedOverSocketsRefused: a name that was not handed over, and a socket
+// where the configuration may not listen, are one line each, and the end.
+func TestHandedOverSocketsRefused(t *testing.T) {
+	const plain, off = "127.0.0.1:0", "0.0.0.0:0"
+	for _, test := range []struct {
+		name    string
+		config  string
+		sockets []string // name and address, in turn
+		want    string   // WHERE is the last socket
+	}{
+		{
+			"none handed over", "listen: [{address: systemd:devices}]", nil,
+			`listen[0].address: no socket named "devices": none was handed over`,
+		}, {
+			"another name", "listen: [{address: systemd:devices}]",
+			[]string{"device", plain, "ops", plain},
+			`listen[0].address: no socket named "devices": handed over were device, ops`,
+		}, {
+			"plain off loopback", "listen: [{address: systemd:devices}]",
+			[]string{"devices", plain, "devices", off},
+			`listen[0].address: the socket listens on WHERE: plain TCP off loopback would show tokens to the network: configure tls (--tls-cert, --tls-key), or set insecure_plaintext: true in a file`,
+		}, {
+			"profiles off loopback", "listen: [{address: '127.0.0.1:0'}]\nops: {address: systemd:ops, pprof: true}",
+			[]string{"ops", off},
+			`ops.address: the socket listens on WHERE: ops.pprof is only for loopback`,
+		}, {
+			"admin in clear off loopback", "listen: [{address: '127.0.0.1:0'}]\nops: {address: '127.0.0.1:0'}\nadmin: {address: systemd:admin}",
+			[]string{"admin", off},
+			`admin.address: the socket listens on WHERE: off loopback it needs TLS: set admin.tls.cert and admin.tls.key`,
+		}, {
+			"two for one", "listen: [{address: '127.0.0.1:0'}]\nops: {address: systemd:ops}",
+			[]string{"ops", plain, "ops", plain},
+			`ops.address: want one socket, 2 were handed over as systemd:ops`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inDir(t, test.config+"\nlog: {level: error}\n"+goodFile)
+			var sockets handed
+			where := ""
+			for i := 0; i < len(test.sockets); i += 2 {
+				where = sockets.socket(t, test.sockets[i], test.sockets[i+1])
+			}
+			command := sockets.command("linegate.yaml")
+			command.Env = append(os.Environ(), append(command.Env, programVariable+"=1")...)
+			said, _ := command.CombinedOutput()
+			if want := "linegate: " + strings.Replace(test.want, "WHERE", where, 1) + "\n"; string(said) != want {
+				t.Errorf("\ngot  %swant %s", said, want)
+			}
+			if status := command.ProcessState.ExitCode(); status != exitFailed {
+				t.Errorf("exit status %d", status)
+			}
+		})
+	}
+	t.Run("plain off loopback, said aloud", func(t *testing.T) {
+		inDir(t, "listen: [{address: systemd:devices, insecure_plaintext: true}]\nops: {address: '127.0.0.1:0'}\ndrain: {timeout: 0s}\n"+goodFile)
+		var sockets handed
+		sockets.socket(t, "devices", off)
+		p := launch(t, sockets.command("linegate.yaml"))
+		p.records.wait("listening")
+		p.records.wait("operator's HTTP")
+		p.end(syscall.SIGTERM, exitOK)
+	})
+}
+
+// TestNobodyIsRefusedBetweenTwoProcesses: who connects and logs in while there is
+// no gateway, whatever ended the last, is served by the next.
+func TestNobodyIsRefusedBetweenTwoProcesses(t *testing.T) {
+	issuer := authtest.Serve(t)
+	inDir(t, `listen: [{address: systemd:devices}]
+ops: {address: '127.0.0.1:0'}
+drain: {timeout: 10ms}`+issuerBlock(issuer))
+	var sockets handed
+	device := sockets.socket(t, "devices", "127.0.0.1:0")
+	for _, end := range []struct {
+		signal syscall.Signal
+		status int
+	}{{syscall.SIGTERM, exitOK}, {syscall.SIGKILL, -1}} {
+		p := launch(t, sockets.command("linegate.yaml"))
+		p.device = device
+		p.login(issuer.Token()).want("OK AUTH v=1 ")
+		p.end(end.signal, end.status)
+
+		var waiting []*answers
+		for range 20 {
+			waiting = append(waiting, p.login(issuer.Token()))
+		}
+		next := launch(t, sockets.command("linegate.yaml"))
+		for _, d := range waiting {
+			d.want("OK AUTH v=1 ")
+		}
+		next.end(syscall.SIGTERM, exitOK)
+	}
+}
+
+// TestServiceManager is told when the gateway listens, of each reload whether it
+// was taken or not, of the drain, and in time that the process lives.
+func TestServiceManager(t *testing.T) {
+	issuer := authtest.Serve(t)
+	issuer.Fail(authtest.Refused) // it listens, keys or not
+	file := `listen: [{address: '127.0.0.1:0'}]
+ops: {address: '127.0.0.1:0'}
+drain: {timeout: 10ms}` + issuerBlock(issuer)
+	inDir(t, file)
+	manager := newManager(t)
+	command := exec.Command(os.Args[0], "serve", "--config", "linegate.yaml")
+	command.Env = []string{"NOTIFY_SOCKET=" + manager.address, "WATCHDOG_USEC=400000"}
+	p := launch(t, command)
+
+	manager.want("READY=1", "STATUS=not ready, sessions: 0")
+	p.device = p.records.wait("listening")["address"] // so it was logged before
+	dial(t, p.device)
+	for range 3 {
+		manager.want("WATCHDOG=1", "STATUS=not ready, sessions: 0")
+	}
+	for _, text := range []string{file + "log: {level: debug}\n", file + "log: {level: loud}\n"} {
+		rewrite(t, text)
+		if err := p.process.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		manager.want("RELOADING=1", "MONOTONIC_USEC=")
+		manager.want("READY=1")
+	}
+	p.end(syscall.SIGTERM, exitOK)
+	manager.want("STOPPING=1", "STATUS=draining, sessions left: 0")
+}
+
+// manager is what systemd has at the other end of NOTIFY_SOCKET.
+type manager struct {
+	t       *testing.T
+	address string
+	socket  *net.UnixConn
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	m := &manager{t: t, address: filepath.Join(t.TempDir(), "notify")}
+	var err error
+	if m.socket, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.address, Net: "unixgram"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.socket.Close() })
+	return m
+}
+
+// want waits for a message with lines that begin so. Signs of life that come
+// before another are passed over.
+func (m *manager) want(lines ...string) {
+	m.t.Helper()
+	_ = m.socket.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for {
+		buf := make([]byte, 4096)
+		n, err := m.socket.Read(buf)
+		if err != nil {
+			m.t.Fatalf("no %q: %v", lines, err)
+		}
+		got := strings.Split(string(buf[:n]), "\n")
+		if got[0] == "WATCHDOG=1" && lines[0] != got[0] {
+			continue
+		}
+		ok := len(got) == len(lines)
+		for i := range lines {
+			ok = ok && strings.HasPrefix(got[i], lines[i])
+		}
+		if !ok {
+			m.t.Fatalf("told %q, want %q", got, lines)
+		}
+		return
+	}
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// end sends a signal and wants the status with which the process ends.
+func (p *killable) end(sig syscall.Signal, status int) {
+	p.t.Helper()
+	if err := p.process.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+	p.wantEnd(status)
+}
+
+func (p *killable) wantEnd(status int) {
+	p.t.Helper()
+	var said []string
+	for record := range p.records { // to the end, so that Wait may close the pipe
+		said = append(said, string(record))
+	}
+	_ = p.process.Wait()
+	if got := p.process.ProcessState.ExitCode(); got != status {
+		p.t.Errorf("exit status %d, want %d: %s", got, status, fmt.Sprint(said))
+	}
+}

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/linegate/linegate/internal/systemd"
+)
+
+// tell tells the service manager, if there is one.
+func (a *App) tell(what ...string) {
+	if err := a.manager.Tell(what...); err != nil {
+		a.log.Warn("service manager not told", slog.Any("error", err))
+	}
+}
+
+// status is the state of the gateway in a line for people.
+func (a *App) status() string {
+	sessions := a.sessions.Open()
+	switch health := a.health(); {
+	case health.Draining:
+		return systemd.Status(fmt.Sprintf("draining, sessions left: %d", sessions))
+	case !health.Ready():
+		return systemd.Status(fmt.Sprintf("not ready, sessions: %d", sessions))
+	default:
+		return systemd.Status(fmt.Sprintf("serving, sessions: %d", sessions))
+	}
+}
+
+// statusInterval is how often the manager is told the state, where the watchdog
+// does not ask more often.
+const statusInterval = 10 * time.Second
+
+// keepTelling tells the manager how things stand until ctx is done, and with it
+// the sign of life that the watchdog waits for: none while the process is stuck,
+// so that it is started anew.
+func (a *App) keepTelling(ctx context.Context) {
+	interval := statusInterval
+	if dog := a.manager.Watchdog(); dog > 0 {
+		interval = min(interval, dog/2)
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		look, done := context.WithTimeout(ctx, interval/2)
+		err := a.liveness.check(look)
+		done()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			a.log.Error("stuck: the watchdog gets no sign of life", slog.Any("error", err))
+		case a.manager.Watchdog() > 0:
+			a.tell(systemd.Alive, a.status())
+		default:
+			a.tell(a.status())
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package session
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/wire"
+)
+
+// gate is a backend that says when it has a message, and takes it when it may.
+type gate struct{ has, take chan struct{} }
+
+func (g gate) Message(s *Session, text []byte, r *Reply) error {
+	if string(text) == "wait" {
+		g.has <- struct{}{}
+		<-g.take
+	}
+	return Echo{}.Message(s, text, r)
+}
+
+// TestDrainAnswersWhatArrived: the end of a drain comes while a line is with the
+// backend and others wait in the socket: all of them are answered before the BYE.
+// Of any other end that is not so.
+func TestDrainAnswersWhatArrived(t *testing.T) {
+	for name, pair := range map[string]func(testing.TB) (client, server net.Conn){
+		"tcp": tcpPair, "tls": tlsPairs(t, tcpPair),
+	} {
+		for _, code := range []wire.Code{wire.Draining, wire.TokenRevoked} {
+			t.Run(name+" "+code.String(), func(t *testing.T) {
+				client, server := pair(t)
+				defer client.Close()
+				backend := gate{make(chan struct{}), make(chan struct{})}
+				s, in, ended := connect(t, newServer(t, Config{Backend: backend}), client, server)
+				io.WriteString(client, "wait\n")
+				<-backend.has
+				io.WriteString(client, "ping\nfirst\n")
+				io.WriteString(client, "second\nping\nhalf of a")
+				s.Announce(2 * time.Second)
+				s.End(code, 2*time.Second)
+				close(backend.take)
+				expect(t, in, "from server: wait\n")
+				if code == wire.Draining {
+					talk(t, in, "NOTICE draining retry_after=2\n", "pong\n", "from server: first\n", "from server: second\n", "pong\n")
+				} else {
+					talk(t, in, "NOTICE draining retry_after=2\n")
+				}
+				expect(t, in, "BYE "+code.String()+" ")
+				if reason := <-ended; reason != code {
+					t.Errorf("ended for %v", reason)
+				}
+			})
+		}
+	}
+}
+
+// TestDrainIsNotKeptWaiting by a client that never pauses, and its answers are
+// whole.
+func TestDrainIsNotKeptWaiting(t *testing.T) {
+	client, server := tcpPair(t)
+	defer client.Close()
+	s, in, ended := connect(t, newServer(t, Config{}), client, server)
+	go func() {
+		for {
+			if _, err := io.WriteString(client, "ping\nping\nping\nping\nping\nping\nping\nping\n"); err != nil {
+				return
+			}
+		}
+	}()
+	expect(t, in, "pong\n")
+	s.End(wire.Draining, time.Second)
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line != "pong\n" {
+			if want := "BYE draining action=retry retry_after=1 :"; line[:len(want)] != want {
+				t.Errorf("got %q, want %q...", line, want)
+			}
+			break
+		}
+	}
+	if reason := <-ended; reason != wire.Draining {
+		t.Errorf("ended for %v", reason)
+	}
+}
+
+func talk(t testing.TB, in *bufio.Reader, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		expect(t, in, line)
+	}
+}

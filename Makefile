@@ -24,7 +24,7 @@ test: ## every test, with the race detector where there is a C compiler
 	go test $(RACE) $(TESTFLAGS) ./...
 
 .PHONY: test-interop
-test-interop: ## with oidc-provider, openid-client and Chromium; needs node 20, npm, chromium
+test-interop: ## with oidc-provider, openid-client, HAProxy and Chromium; needs node 20, npm, haproxy, chromium
 	@command -v npm >/dev/null || { echo "test-interop: npm is not installed" >&2; exit 1; }
 	cd interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	rm -rf interop/artifacts

@@ -1,5 +1,5 @@
 // Package interop holds linegate against the work of others: a certified
-// authorization server, a certified client, and a browser. It is a module of its
+// authorization server, a certified client, a balancer, and a browser. It is a module of its
 // own, so that what it needs never enters linegate's, and it knows linegate as
 // its users do: by its programs.
 //
@@ -69,8 +69,21 @@ func needTools() error {
 			return fmt.Errorf("npm package %s is missing; make test-interop installs it", name)
 		}
 	}
+	if _, err := haproxy(); err != nil {
+		return err
+	}
 	_, err = chromium()
 	return err
+}
+
+// haproxy returns the path of the balancer, which may be where only root looks.
+func haproxy() (string, error) {
+	for _, name := range []string{"haproxy", "/usr/sbin/haproxy"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("haproxy is needed, and there is none in PATH or /usr/sbin")
 }
 
 // chromium returns the path of the browser.

@@ -63,7 +63,7 @@ perf-check: ## allocations, and CPU time beside a usual Go server, within bounds
 
 # One at a time, on a machine that has little else to do.
 .PHONY: trials
-trials: ## a gateway under load: rotation, guessed keys, an issuer that hangs; 4 minutes
+trials: ## a gateway under load: rotation, guessed keys, a hanging issuer, slow and greedy clients; 6 minutes
 	go vet -tags trials ./internal/trials
 	go test -count=1 -v -parallel 1 $(TESTFLAGS) -tags trials ./internal/trials
 

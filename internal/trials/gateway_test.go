@@ -133,10 +133,11 @@ const patience = 90 * time.Second
 
 // dial connects from one of many addresses: each has but some 28,000 ports, and
 // a closed connection holds its own for a minute.
-func (g *gateway) dial() (net.Conn, error) {
+func (g *gateway) dial() (net.Conn, error) { return g.dialer().Dial("tcp", g.address) }
+
+func (g *gateway) dialer() *net.Dialer {
 	from := net.IPv4(127, 0, 1, byte(g.dialled.Add(1)%250+1))
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience, KeepAlive: -1}
-	return d.Dial("tcp", g.address)
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience, KeepAlive: -1}
 }
 
 func (g *gateway) get(path string) (status int, body string) {

@@ -1,5 +1,6 @@
 // Package trials puts a whole gateway under load while its issuers rotate their
-// keys, strangers guess key ids, and an issuer hangs. The gateway is a process
+// keys, strangers guess key ids, an issuer hangs, and clients read too slowly or
+// send too much. The gateway is a process
 // of its own, on real sockets, with a configuration file and real issuers; so
 // its memory, descriptors and processor time are nobody else's.
 //

@@ -7,6 +7,8 @@ type trialSizes struct {
 	rotation rotationSize
 	guesses  guessesSize
 	hanging  hangingSize
+	unread   unreadSize
+	greedy   greedySize
 }
 
 type rotationSize struct {
@@ -29,6 +31,24 @@ type guessesSize struct {
 	cooldown  time.Duration
 	slack     time.Duration // for a fetch and a login, after the cool-down
 	compared  bool          // memory
+}
+
+type unreadSize struct {
+	clients      int // that never read
+	writeTimeout time.Duration
+	slack        time.Duration // beyond it
+	resident     int           // bytes for each; the race detector keeps its own beside them
+}
+
+type greedySize struct {
+	good, slow, greedy int           // clients
+	rate               int           // pings a second of all the good ones
+	linesPerSecond     int           // of each session
+	read               int           // bytes that a slow one reads at once
+	readEvery          time.Duration // a slow one
+	rounds             int           // with slow and greedy ones, and as many without
+	round              time.Duration // how long each is
+	compared           bool          // latencies
 }
 
 type hangingSize struct {

@@ -20,5 +20,10 @@ func sizes() trialSizes {
 			rate: 50, strandEvery: 10, rounds: 1, round: time.Second,
 			authTimeout: 3 * time.Second, slack: 10 * time.Second,
 		},
+		greedy: greedySize{
+			good: 50, slow: 50, greedy: 50, rate: 100, linesPerSecond: 100,
+			read: 4 << 10, readEvery: 100 * time.Millisecond, rounds: 1, round: time.Second,
+		},
+		unread: unreadSize{clients: 200, writeTimeout: 3 * time.Second, slack: 20 * time.Second, resident: 4 << 20},
 	}
 }

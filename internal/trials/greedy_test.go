@@ -1,0 +1,186 @@
+package trials
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/load"
+)
+
+// TestSlowAndGreedy is clients that ping now and then, alone and beside as many that
+// send all they can and read only little of what they are answered, and as many that
+// send all they can, above lines_per_second, and read it all.
+//
+// Rounds with those take turns with rounds without, so that both meet the same
+// machine.
+func TestSlowAndGreedy(t *testing.T) {
+	t.Parallel()
+	size := sizes().greedy
+	iss := authtest.Serve(t)
+	l := &greedyLoad{
+		gateway: start(t, fmt.Sprintf("limits: {unauthenticated: 10000}\nsession: {lines_per_second: %d}", size.linesPerSecond),
+			trusted(iss, "jwks: {cooldown: 1s}")),
+		size: size, token: iss.Token(),
+	}
+	for range size.rounds {
+		l.alone.add(l.good())
+		l.beside.add(l.goodBeside())
+	}
+
+	r := newReport(t)
+	l.alone.report(r, "alone")
+	l.beside.report(r, "beside the others")
+	row := fmt.Sprintf("p99 of pings, %d a second, beside %d slow and %d greedy clients", size.rate, size.slow, size.greedy)
+	with, without := l.beside.p99(), l.alone.p99()
+	limit := max(without*13/10, without+greedyFloor)
+	if size.compared {
+		r.asked(with <= limit, row, "at most "+ms(limit), ms(with))
+	} else {
+		r.told(row, ms(with))
+	}
+	r.told("  without them", ms(without))
+	r.told("  p50 with and without", ms(l.beside.p50())+", "+ms(l.alone.p50()))
+	r.told("  each round's p99 with", fmt.Sprint(l.beside.each()))
+	r.told("  each round's p99 without", fmt.Sprint(l.alone.each()))
+	r.told("the gateway's processor time a second, with and without", fmt.Sprintf("%.3f s, %.3f s", l.beside.cpu(), l.alone.cpu()))
+	r.asked(l.tooFast == 0, fmt.Sprintf("lines of greedy clients served above %d a second", size.linesPerSecond), "none", fmt.Sprint(l.tooFast))
+	r.told("  served a second of each", fmt.Sprintf("%.1f", float64(l.answers)/float64(size.greedy)/l.watched.Seconds()))
+	r.told("resident memory beside them, at the peak", mib(l.peak))
+}
+
+// greedyFloor is by how much a p99 may be longer on a machine that has other things
+// to do, without meaning anything.
+const greedyFloor = 100 * time.Microsecond
+
+type greedyLoad struct {
+	*gateway
+	size          greedySize
+	token         string
+	alone, beside goodHalf
+	answers       int64 // to greedy clients, while they were
+	watched       time.Duration
+	tooFast       int // answers
+	peak          int
+}
+
+// good is what the good ones measure.
+func (l *greedyLoad) good() *load.Result {
+	l.t.Helper()
+	result, err := load.Run(context.Background(), load.Config{
+		Mode: load.Ping, Address: l.address, Tokens: []string{l.token}, Connections: l.size.good,
+		Rate: l.size.rate, Duration: l.size.round, Warmup: time.Second, Timeout: patience,
+		PID: l.process.Process.Pid,
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return result
+}
+
+// goodBeside has the others there meanwhile. Slow ones send so much that what the
+// gateway keeps for them is full.
+func (l *greedyLoad) goodBeside() *load.Result {
+	l.t.Helper()
+	slow := l.crowd(l.size.slow, 8000, l.token)
+	greedy := l.crowd(l.size.greedy, 10, l.token)
+	var all sync.WaitGroup
+	defer all.Wait()
+	over := make(chan struct{})
+	for _, m := range slices.Concat(slow, greedy) {
+		all.Go(m.send)
+		defer m.Close()
+	}
+	for i, m := range greedy {
+		all.Go(func() { m.read(l.t, over, share(time.Second, i, len(greedy)), time.Second, 1<<20) })
+	}
+	for i, m := range slow {
+		all.Go(func() { m.read(l.t, over, share(l.size.readEvery, i, len(slow)), l.size.readEvery, l.size.read) })
+	}
+	l.awaitBackPressure(slow)
+	before, begun := answered(greedy), time.Now()
+	result := l.good()
+	l.answers += answered(greedy) - before
+	l.watched += time.Since(begun)
+	l.peak = max(l.peak, l.resident())
+	for _, m := range greedy {
+		l.tooFast += m.beyond(l.size.linesPerSecond)
+	}
+	close(over)
+	return result
+}
+
+// beyond is how many answers a member got that its rate does not explain. AUTH is a
+// line, too, and a second's may come at once.
+func (m *member) beyond(rate int) int {
+	most := int(float64(rate)*(1+time.Since(m.since).Seconds())) - 1
+	return max(0, int(m.taken.Load())-most)
+}
+
+// awaitBackPressure waits until slow clients send hardly more than they read.
+func (l *greedyLoad) awaitBackPressure(slow []*member) {
+	l.t.Helper()
+	before, when := sent(slow), time.Now()
+	perSecond := float64(len(slow)*l.size.read/slow[0].width) / l.size.readEvery.Seconds()
+	for deadline := time.Now().Add(patience); ; {
+		time.Sleep(time.Second)
+		now := sent(slow)
+		if float64(now-before)/time.Since(when).Seconds() <= 1.5*perSecond {
+			return
+		}
+		if before, when = now, time.Now(); when.After(deadline) {
+			l.t.Fatal("the gateway goes on reading from clients that do not")
+		}
+	}
+}
+
+// share spreads n over a time.
+func share(d time.Duration, i, n int) time.Duration { return d * time.Duration(i) / time.Duration(n) }
+
+// goodHalf is what the rounds of a kind measured.
+type goodHalf []*load.Result
+
+func (h *goodHalf) add(r *load.Result) { *h = append(*h, r) }
+
+func (h goodHalf) report(r *report, when string) {
+	pings, failed := 0, 0
+	for _, result := range h {
+		pings += result.Messages
+		failed += result.Failed
+	}
+	r.asked(failed == 0, fmt.Sprintf("of %d pings, %s, clients that failed", pings, when), "none", fmt.Sprint(failed))
+}
+
+// each is the p99 of each round.
+func (h goodHalf) each() (all []time.Duration) {
+	for _, result := range h {
+		all = append(all, result.Latency.Percentile(99))
+	}
+	return all
+}
+
+// p99 is the median of the rounds'.
+func (h goodHalf) p99() time.Duration { return quantile(h.each(), 0.5) }
+
+// p50 is the median of the rounds', too.
+func (h goodHalf) p50() time.Duration {
+	var all []time.Duration
+	for _, result := range h {
+		all = append(all, result.Latency.Percentile(50))
+	}
+	return quantile(all, 0.5)
+}
+
+// cpu is the gateway's processor time a second.
+func (h goodHalf) cpu() float64 {
+	var used, elapsed time.Duration
+	for _, result := range h {
+		used += result.Server.CPU
+		elapsed += result.Elapsed
+	}
+	return used.Seconds() / elapsed.Seconds()
+}

@@ -42,8 +42,11 @@ func (c *conn) proxyHeader(until time.Time) (failure wire.Code) {
 
 // trusts reports whether nc is from somebody who says for whom it connects.
 func (l *Listener) trusts(nc net.Conn) bool {
+	if len(l.Proxy) == 0 {
+		return false
+	}
 	peer, ok := nc.RemoteAddr().(*net.TCPAddr)
-	if !ok || len(l.Proxy) == 0 {
+	if !ok {
 		return false
 	}
 	addr := peer.AddrPort().Addr().Unmap().WithZone("")

@@ -20,7 +20,7 @@ func TestMemoryOfThoseWhoWent(t *testing.T) {
 		r.waitReady()
 		comeAndGo := func() {
 			for range devices {
-				nc, d := r.lean(secure)
+				nc, d := r.lean(secure, "")
 				d.say("AUTH " + r.issuer.Token())
 				d.expect("OK AUTH ")
 				d.say(strings.Repeat("x", 8000))

@@ -8,7 +8,7 @@ import "testing"
 // more for it: its goroutine keeps the 2 KiB of stack that it began with. (The race
 // detector takes more.)
 func TestMemoryOfPings(t *testing.T) {
-	silentSessions(t, false, 5200, func(d *device, _ func(string), _ func() string) {
+	silentSessions(t, false, "", 5200, func(d *device, _ func(string), _ func() string) {
 		d.say("ping")
 		d.expect("pong")
 	})

@@ -65,19 +65,30 @@ func TestMemoryOfSilentSessions(t *testing.T) {
 			}
 		}},
 	} {
-		t.Run(tt.name+"/plain", func(t *testing.T) { silentSessions(t, false, tt.plain, tt.did) })
-		t.Run(tt.name+"/tls", func(t *testing.T) { silentSessions(t, true, tt.secure, tt.did) })
+		t.Run(tt.name+"/plain", func(t *testing.T) { silentSessions(t, false, "", tt.plain, tt.did) })
+		t.Run(tt.name+"/tls", func(t *testing.T) { silentSessions(t, true, "", tt.secure, tt.did) })
+	}
+	// Nothing of a PROXY header is kept but an address, and nothing stands between
+	// the session and its socket.
+	silent := func(*device, func(string), func() string) {}
+	for version := range byte(2) {
+		header := proxyHeader(t, version+1, "[2001:db8::7]:50000")
+		t.Run(fmt.Sprintf("behind a balancer, version %d/plain", version+1), func(t *testing.T) { silentSessions(t, false, header, plain, silent) })
+		t.Run(fmt.Sprintf("behind a balancer, version %d/tls", version+1), func(t *testing.T) { silentSessions(t, true, header, secure, silent) })
 	}
 }
 
-func silentSessions(t *testing.T, secure bool, most int, did func(d *device, push func(string), token func() string)) {
+func silentSessions(t *testing.T, secure bool, header string, most int, did func(d *device, push func(string), token func() string)) {
 	r := startWith(t, func(c *config.Config) {
 		c.Session.IdleTimeout = time.Hour
+		if header != "" {
+			trustLoopback(c)
+		}
 	}, func(o *Options) { o.Log = slog.New(slog.DiscardHandler) })
 	r.waitReady()
 	token := r.issuer.Token()
 	open := func() net.Conn {
-		nc, d := r.lean(secure)
+		nc, d := r.lean(secure, header)
 		d.say("AUTH " + token)
 		_, rest, _ := strings.Cut(d.expect("OK AUTH "), "session=")
 		id, _, _ := strings.Cut(rest, " ")
@@ -107,7 +118,7 @@ func silentSessions(t *testing.T, secure bool, most int, did func(d *device, pus
 }
 
 // lean connects as a device that can be forgotten while its socket stays.
-func (r *running) lean(secure bool) (net.Conn, *device) {
+func (r *running) lean(secure bool, header string) (net.Conn, *device) {
 	r.t.Helper()
 	listener := map[bool]string{false: "plain", true: "tls"}[secure]
 	nc, err := net.Dial("tcp", r.Addr(listener).String())
@@ -116,6 +127,9 @@ func (r *running) lean(secure bool) (net.Conn, *device) {
 	}
 	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
 	d := &device{Conn: nc, t: r.t}
+	if _, err := io.WriteString(nc, header); err != nil {
+		r.t.Fatal(err)
+	}
 	if secure {
 		d.Conn = tls.Client(nc, r.tlsConfig())
 	}

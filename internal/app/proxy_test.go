@@ -25,9 +25,7 @@ import (
 func startBehind(t testing.TB, change func(*config.Config)) *running {
 	t.Helper()
 	r := start(t, func(c *config.Config) {
-		for i := range c.Listen {
-			c.Listen[i].ProxyProtocol = &config.ProxyProtocol{Trusted: []string{"192.0.2.0/24", "127.0.0.1/32"}}
-		}
+		trustLoopback(c)
 		withAdmin(c)
 		if change != nil {
 			change(c)
@@ -35,6 +33,12 @@ func startBehind(t testing.TB, change func(*config.Config)) *running {
 	})
 	r.waitReady()
 	return r
+}
+
+func trustLoopback(c *config.Config) {
+	for i := range c.Listen {
+		c.Listen[i].ProxyProtocol = &config.ProxyProtocol{Trusted: []string{"192.0.2.0/24", "127.0.0.1/32"}}
+	}
 }
 
 // proxyHeader is what a balancer sends for client.

@@ -211,11 +211,14 @@ admin:
   address: "[::1]:9886"
 drain:
   delay: 70s
+listen:
+  - proxy_protocol: {trusted: [192.0.2.0/24, "::/0"]}
 `)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Warning{
+		"linegate.yaml:16: listen[0].proxy_protocol.trusted: ::/0 lets everybody say what address they come from",
 		"linegate.yaml:5: issuers[0].token_types: none is allowed without required_claims, so an ID token may pass for an access token",
 		"linegate.yaml:11: admin.issuers: no issuer may grant access to the admin API, so nobody gets in",
 		"linegate.yaml:13: drain.timeout: a stop takes up to 1m35s with drain.delay; the platform's grace must be longer",

@@ -37,6 +37,7 @@ func TestBadFiles(t *testing.T) {
 		{"typing error", "session:\n  idle_timout: 30s\n", "2: session.idle_timout: no such key; did you mean idle_timeout?"},
 		{"typing error in a list", "issuers:\n  - {ISSUER}\n  - isuer: x\n", "3: issuers[1].isuer: no such key; did you mean issuer?"},
 		{"wrong case", "Log: {}\n", "1: Log: no such key; did you mean log?"},
+		{"key with a space", "\" log\": {}\n", `1: " log": no such key; did you mean log?`},
 		{"forged line", "\"a\\nb\": 1\n", `1: "a\nb": no such key`},
 		{"key twice", "log:\n  level: info\n  level: warn\n", "3: log.level: is set twice, first on line 2"},
 		{"section twice", "log: {}\nops: {}\nlog: {}\n", "3: log: is set twice, first on line 1"},

@@ -244,10 +244,11 @@ func kindOf(n *yaml.Node) string {
 	return fmt.Sprintf("%.64q", n.Value)
 }
 
-// printable bounds a name from the file and escapes what would break the line.
+// printable bounds a name from the file and escapes what would break the line, or
+// would not be seen at its end.
 func printable(name string) string {
 	quoted := fmt.Sprintf("%.128q", name)
-	if plain := quoted[1 : len(quoted)-1]; plain == name {
+	if plain := quoted[1 : len(quoted)-1]; plain == name && !strings.Contains(name, " ") {
 		return plain
 	}
 	return quoted

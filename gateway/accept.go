@@ -11,7 +11,7 @@ import (
 // does not, on its own; trying in a tight loop helps nobody.
 const (
 	firstBackoff = 5 * time.Millisecond
-	maxBackoff   = 500 * time.Millisecond
+	maxBackoff   = 250 * time.Millisecond
 )
 
 // Serve accepts connections from l until Shutdown or Close, and then returns

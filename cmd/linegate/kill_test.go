@@ -106,12 +106,18 @@ type killable struct {
 	log           io.ReadCloser
 	records       records
 	admin, device string // addresses
+	ops           string // URL
 }
 
 func startProgram(t *testing.T) *killable {
 	t.Helper()
-	p := launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
+	return launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml")).listens()
+}
+
+// listens waits until the program says where it listens.
+func (p *killable) listens() *killable {
 	p.device = p.records.wait("listening")["address"]
+	p.ops = "http://" + p.records.wait("operator's HTTP")["address"]
 	p.admin = p.records.wait("admin API")["address"]
 	return p
 }
@@ -188,18 +194,26 @@ func (p *killable) login(token string) *answers {
 	if _, err := io.WriteString(conn, "AUTH "+token+"\n"); err != nil {
 		p.t.Fatal(err)
 	}
-	return &answers{p.t, bufio.NewScanner(conn)}
+	return &answers{p.t, conn, bufio.NewScanner(conn)}
 }
 
 type answers struct {
-	t *testing.T
+	t    *testing.T
+	conn net.Conn
 	*bufio.Scanner
 }
 
 func (a *answers) want(prefix string) {
 	a.t.Helper()
 	if !a.Scan() || !strings.HasPrefix(a.Text(), prefix) {
-		a.t.Fatalf("line %q, want %q", a.Text(), prefix)
+		a.t.Fatalf("line %q, %v; want %q", a.Text(), a.Err(), prefix)
+	}
+}
+
+func (a *answers) say(line string) {
+	a.t.Helper()
+	if _, err := io.WriteString(a.conn, line+"\n"); err != nil {
+		a.t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/linegate/linegate/auth/authtest"
+)
+
+// With few descriptors, and limits above what they bear, the program is full of
+// sessions: whoever comes is told so, however many there are, while metrics can be
+// scraped and keys be fetched. Then there is not one descriptor left: sessions are
+// served, the log says so once a second, and who came meanwhile is let in as soon
+// as there are some.
+func TestDescriptorsRunOut(t *testing.T) {
+	issuer := authtest.Serve(t)
+	inDir(t, `listen:
+  - {name: devices, address: 127.0.0.1:0}
+ops: {address: 127.0.0.1:0}
+admin: {address: 127.0.0.1:0, issuers: [main]}
+limits: {connections: 100000}
+session: {idle_timeout: 1h, auth_timeout: 1m}
+issuers:
+  - name: main
+    issuer: `+issuer.URL+`
+    audience: [`+authtest.Audience+`]
+    required_scopes: [`+authtest.Scope+`]
+    jwks: {cooldown: 100ms}
+`)
+	const files = 320
+	p := launch(t, exec.Command("/bin/sh", "-c", fmt.Sprint("ulimit -n ", files, ` && exec "$0" "$@"`),
+		os.Args[0], "serve", "--config", "linegate.yaml")).listens()
+	bears := p.metric("linegate_connections_limit")
+	if bears < 10 || bears > files/2 {
+		t.Fatalf("%d descriptors bear %d connections", files, bears)
+	}
+
+	var sessions []*answers
+	for i := range bears {
+		s := p.login(issuer.Token(authtest.Sub(fmt.Sprint("device-", i))))
+		s.want("OK AUTH ")
+		sessions = append(sessions, s)
+	}
+	excess := make([]net.Conn, files) // more than there are descriptors; none is closed by its client
+	for i := range excess {
+		nc, err := net.Dial("tcp", p.device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		excess[i] = nc
+	}
+	p.live(sessions)
+	if fetched := p.metric("linegate_connections_open"); fetched < bears {
+		t.Errorf("%d connections are open", fetched)
+	}
+	issuer.Rotate()
+	sessions[0].say("AUTH " + issuer.Token(authtest.Sub("device-0"))) // waits for a fetch
+	sessions[0].want("OK AUTH ")
+	for _, nc := range excess {
+		_ = nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if said, err := io.ReadAll(nc); !strings.HasPrefix(string(said), "BYE too_many_sessions ") {
+			t.Fatalf("in excess: %q, %v", said, err)
+		}
+	}
+
+	// From here on no descriptor can be opened, though there are places.
+	for _, s := range sessions[:5] {
+		s.conn.Close()
+	}
+	sessions = sessions[5:]
+	p.waitMetric("linegate_sessions_open", len(sessions))
+	limitFiles(t, p.process.Process.Pid, 3)
+	late := p.login(issuer.Token(authtest.Sub("late")))
+	first := p.nextRecord("accepting a connection failed")
+	for n := 1; n <= 3; n++ {
+		p.live(sessions)
+		// It has the time of the latest failure in its second, which is over.
+		next := p.nextRecord("accepting a connection failed")
+		if after, least := next.Time.Sub(first.Time), time.Duration(n)*time.Second-500*time.Millisecond; after < least || next.Suppressed == 0 {
+			t.Errorf("record %d comes %v after the first, and stands for %d more", n, after, next.Suppressed)
+		}
+	}
+	again := time.Now()
+	limitFiles(t, p.process.Process.Pid, files)
+	late.want("OK AUTH v=1 sub=late ")
+	if took := time.Since(again); took > time.Second {
+		t.Errorf("let in %v after there were descriptors again", took)
+	}
+	if p.metric("linegate_accept_errors_total") == 0 {
+		t.Error("no failure was counted")
+	}
+	p.live(append(sessions, late))
+}
+
+// live has every session answer.
+func (p *killable) live(sessions []*answers) {
+	p.t.Helper()
+	for _, s := range sessions {
+		s.say("ping")
+		s.want("pong")
+	}
+}
+
+// metric is a metric without labels, scraped on a connection of its own.
+func (p *killable) metric(name string) int {
+	p.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	response, err := client.Get(p.ops + "/metrics")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, value, found := strings.Cut(string(body), "\n"+name+" ")
+	value, _, _ = strings.Cut(value, "\n")
+	n, err := strconv.ParseFloat(value, 64)
+	if !found || err != nil {
+		p.t.Fatalf("no %s: %v", name, err)
+	}
+	return int(n)
+}
+
+// waitMetric polls for what no event tells.
+func (p *killable) waitMetric(name string, want int) {
+	p.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); p.metric(name) != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s is not %d in 20 s, but %d", name, want, p.metric(name))
+		}
+	}
+}
+
+type record struct {
+	Msg        string
+	Time       time.Time
+	Suppressed int
+}
+
+func (p *killable) nextRecord(message string) (r record) {
+	p.t.Helper()
+	for line := range p.records {
+		if json.Unmarshal(line, &r) == nil && r.Msg == message {
+			return r
+		}
+	}
+	p.t.Fatalf("the log ended without a record %q", message)
+	return r
+}
+
+// limitFiles sets how many descriptors a process may have; those that it has stay.
+func limitFiles(t *testing.T, pid int, soft uint64) {
+	t.Helper()
+	var limit syscall.Rlimit
+	set := func(to, was *syscall.Rlimit) {
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_NOFILE,
+			uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(was)), 0, 0)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	set(nil, &limit)
+	limit.Cur = soft
+	set(&limit, nil)
+}

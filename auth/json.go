@@ -59,7 +59,7 @@ func parseObject(doc []byte) (object, error) {
 		return nil, errNotObject
 	}
 	members := make(object, 0, 12)
-	seen := map[string]bool{} // when they are no longer few
+	var seen map[string]bool // when they are no longer few
 	// The document is known to be valid, so no index can leave it.
 	for i = skipSpace(s, i+1); s[i] != '}'; {
 		end := stringEnd(s, i)
@@ -69,8 +69,14 @@ func parseObject(doc []byte) (object, error) {
 		}
 		i = skipSpace(s, skipSpace(s, end)+1) // over the colon
 		end = valueEnd(s, i)
-		if members.repeats(name, seen) {
+		if len(members) == few {
+			seen = members.names()
+		}
+		if seen[name] || seen == nil && members.has(name) {
 			return nil, errTwice
+		}
+		if seen != nil {
+			seen[name] = true
 		}
 		members = append(members, member{name, s[i:end]})
 		if i = skipSpace(s, end); s[i] == ',' {
@@ -80,19 +86,12 @@ func parseObject(doc []byte) (object, error) {
 	return members, nil
 }
 
-// repeats reports whether name is that of a member.
-func (o object) repeats(name string, seen map[string]bool) bool {
-	if len(o) < few {
-		return o.has(name)
+func (o object) names() map[string]bool {
+	names := make(map[string]bool, 2*len(o))
+	for _, m := range o {
+		names[m.name] = true
 	}
-	if len(o) == few {
-		for _, m := range o {
-			seen[m.name] = true
-		}
-	}
-	twice := seen[name]
-	seen[name] = true
-	return twice
+	return names
 }
 
 // text returns a member that must be a string; found is false when there is

@@ -30,7 +30,7 @@ type conn struct {
 	ended      wire.Code // why it must end, if that came before served; guarded by mu
 	retryAfter time.Duration
 	mu         sync.Mutex
-	served     Conn // once there is one
+	served     Conn // once there is one; then it stays
 }
 
 // run is a connection's life. It was counted and tracked by admit.
@@ -49,17 +49,17 @@ func (c *conn) run() {
 	}
 	served := c.serve(nc)
 	if reason = served.Attend(); reason == 0 {
-		go c.attend(served)
+		go c.attend()
 	}
 }
 
 // attend is the rest of a connection's life, on a goroutine of its own: the
 // stack that handshake and login needed is not kept for as long as it lasts.
-func (c *conn) attend(served Conn) {
+func (c *conn) attend() {
 	reason := wire.Panic
 	defer func() { c.done(reason, recover()) }()
-	if reason = served.Attend(); reason == 0 {
-		go c.attend(served)
+	if reason = c.served.Attend(); reason == 0 {
+		go c.attend()
 	}
 }
 

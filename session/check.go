@@ -21,8 +21,12 @@ type verdict struct {
 
 // inquiry is a check under way.
 type inquiry struct {
-	verdict chan verdict
+	session *Session
+	token   string
+	proof   auth.Proof
+	ctx     context.Context // until it is in vain
 	stop    context.CancelFunc
+	verdict chan verdict
 }
 
 // awaitVerdict has the machine's token checked on a goroutine of its own, so
@@ -37,11 +41,10 @@ func (s *Session) awaitVerdict(now moment) {
 		if s.gate != nil {
 			(*s.gate).Checking()
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), s.checkTime(now))
-		s.inquiry = &inquiry{make(chan verdict, 1), cancel}
-		go func(token string, proof auth.Proof, result chan<- verdict) {
-			result <- s.check(ctx, token, proof)
-		}(s.machine.token, s.proof(), s.inquiry.verdict)
+		q := &inquiry{session: s, token: s.machine.token, proof: s.proof(), verdict: make(chan verdict, 1)}
+		q.ctx, q.stop = context.WithTimeout(context.Background(), s.checkTime(now))
+		s.inquiry = q
+		go q.run()
 	}
 	s.sleep(now, never, s.inquiry.verdict)
 }
@@ -62,14 +65,17 @@ func (s *Session) checkTime(now moment) time.Duration {
 	return max(left-time.Second, left/2)
 }
 
-func (s *Session) check(ctx context.Context, token string, proof auth.Proof) (v verdict) {
+func (q *inquiry) run() { q.verdict <- q.ask() }
+
+func (q *inquiry) ask() (v verdict) {
+	srv := q.session.srv
 	defer func() {
 		if recover() != nil { // what it says may hold a part of the token
-			s.srv.log.Error("the authenticator panicked", slog.String("stack", string(debug.Stack())))
+			srv.log.Error("the authenticator panicked", slog.String("stack", string(debug.Stack())))
 			v.panicked = true
 		}
 	}()
-	identity, err := s.srv.auth.Verify(ctx, token, proof)
+	identity, err := srv.auth.Verify(q.ctx, q.token, q.proof)
 	return verdict{identity: identity, err: err}
 }
 
@@ -85,7 +91,7 @@ func (s *Session) proof() auth.Proof {
 }
 
 func (s *Session) dropCheck() {
-	if s.inquiry != nil {
+	if s.desk != nil && s.inquiry != nil {
 		s.inquiry.stop()
 		s.inquiry = nil
 	}
@@ -96,6 +102,9 @@ func (s *Session) dropCheck() {
 func (s *Session) judge(v verdict) {
 	if v.panicked {
 		panic("session: the authenticator panicked") // ends this connection alone
+	}
+	if s.reply.buf == nil {
+		s.reply.buf = growBuffer(nil, 0)
 	}
 	now := s.srv.clock()
 	if s.machine.stage != checking {
@@ -118,13 +127,9 @@ func (s *Session) judgeRenewal(now moment, v verdict) {
 	}
 	s.machine.verdict(now, v.identity, v.err, &s.reply)
 	if s.machine.stage == open {
-		s.adopt()
 		s.reviewHeld(now)
 	}
 }
-
-// adopt shows everybody else whom the machine serves.
-func (s *Session) adopt() { s.identity.Store(s.machine.identity) }
 
 // judgeLogin lets others find the session, and sends the OK, if the verdict opens
 // it. Whoever has either can push to the session, though no line comes before the
@@ -155,7 +160,7 @@ func (s *Session) judgeLogin(now moment, v verdict) (opened bool) {
 
 // enter tells of a session that has opened.
 func (s *Session) enter() {
-	s.srv.events.add(event{session: s, identity: s.machine.identity})
+	s.srv.events.add(event{session: s, identity: s.Identity()})
 	if s.srv.watcher != nil {
 		s.srv.watcher.Opened(s)
 	}

@@ -12,6 +12,7 @@ import (
 func (s *Session) close() {
 	releaseBuffer(s.in) // what the client said last was read into it
 	s.in = nil
+	s.standUp()
 	s.mu.Lock()
 	s.orders.deaf = true
 	s.mu.Unlock()

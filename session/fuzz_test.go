@@ -121,7 +121,7 @@ func (b *bench) heed(trust string) {
 func checkOver(t *testing.T, b *bench) {
 	t.Helper()
 	if b.m.stage == open || b.m.stage == renewing {
-		if s := b.trust.Standing(b.m.identity); s.State == auth.Withdrawn || b.m.life.left(b.now) <= 0 {
+		if s := b.trust.Standing(b.m.identity.Load()); s.State == auth.Withdrawn || b.m.life.left(b.now) <= 0 {
 			t.Fatalf("served: %q", b.out)
 		}
 	}

@@ -28,7 +28,7 @@ func (s *Session) message(text []byte, r *Reply) error {
 // has its OK. It was known before this one, so of sessions that end each other
 // none waits for itself.
 func (s *Session) admit(identity *auth.Identity) bool {
-	s.identity.Store(identity)
+	s.machine.identity.Store(identity)
 	replaced, ok := s.srv.sessions.add(s)
 	for _, old := range replaced {
 		old.End(wire.Replaced, 0)

@@ -281,7 +281,7 @@ func BenchmarkPlaces(b *testing.B) {
 			srv := crowdedServer(b)
 			srv.SetLimits(Limits{SessionsPerSubject: limit})
 			s := &Session{srv: srv, sessionID: srv.newID()}
-			s.identity.Store(&auth.Identity{Grant: &auth.Grant{Issuer: "issuer"}, Subject: "one more"})
+			s.machine.identity.Store(&auth.Identity{Grant: &auth.Grant{Issuer: "issuer"}, Subject: "one more"})
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, ok := srv.sessions.add(s); !ok {

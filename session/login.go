@@ -51,7 +51,7 @@ func (m *machine) login(now moment, identity *auth.Identity, err error, r *Reply
 
 func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply) {
 	if err == nil {
-		switch current := m.identity; {
+		switch current := m.identity.Load(); {
 		case identity.Issuer != current.Issuer || identity.Subject != current.Subject:
 			err = refuse(auth.Mismatch, identity)
 		case wallTime(identity.Expires) <= now.wall:
@@ -65,8 +65,8 @@ func (m *machine) renew(now moment, identity *auth.Identity, err error, r *Reply
 	m.host.attempted(renewal, identity, nil, now.mono-m.asked)
 	// The same token extends nothing, not even where max_lifetime cut it
 	// short, and is not asked to be renewed a second time.
-	if identity.Digest != m.identity.Digest {
-		if identity.Thumbprint != m.identity.Thumbprint {
+	if current := m.identity.Load(); identity.Digest != current.Digest {
+		if identity.Thumbprint != current.Thumbprint {
 			m.standing = nil // another key, which nobody said had left
 		}
 		m.adopt(now, identity)
@@ -82,7 +82,7 @@ func (m *machine) refuseRenewal(took time.Duration, err error, r *Reply) {
 
 // adopt takes over the rights and the life of a verified token.
 func (m *machine) adopt(now moment, identity *auth.Identity) {
-	m.identity = identity
+	m.identity.Store(identity)
 	m.life = lifetimeOf(identity, now)
 	m.notice = min(m.rules.ReauthNotice, m.life.left(now)/10)
 	m.noticed = false
@@ -91,7 +91,7 @@ func (m *machine) adopt(now moment, identity *auth.Identity) {
 func (m *machine) sayOK(now moment, r *Reply) {
 	left := wholeSeconds(m.life.left(now))
 	r.buf = wire.AppendOK(r.buf, wire.OK{
-		Subject:     m.identity.Subject,
+		Subject:     m.identity.Load().Subject,
 		Session:     m.host.id(),
 		ExpiresIn:   left,
 		ReauthIn:    m.reauthIn(left),

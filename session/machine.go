@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -17,7 +18,7 @@ type machine struct {
 	rules *Rules
 	host  host
 
-	identity *auth.Identity
+	identity atomic.Pointer[auth.Identity] // read by others once they know the session
 	life     lifetime
 	notice   time.Duration // how much of it is left when a renewal is asked for
 	standing *standing     // nil: it stands

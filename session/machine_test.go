@@ -77,7 +77,7 @@ func (b *bench) admit(identity *auth.Identity) bool {
 
 func (b *bench) join(s *Session, identity *auth.Identity) (replaced []*Session, ok bool) {
 	s.sessionID = fmt.Sprint("S", b.others)
-	s.identity.Store(identity)
+	s.machine.identity.Store(identity)
 	b.others++
 	return b.known.add(s)
 }
@@ -132,8 +132,8 @@ func (b *bench) verdict() {
 }
 
 func (b *bench) review() {
-	if b.m.identity != nil {
-		b.m.review(b.now, b.trust.Standing(b.m.identity))
+	if identity := b.m.identity.Load(); identity != nil {
+		b.m.review(b.now, b.trust.Standing(identity))
 	}
 }
 

@@ -16,7 +16,7 @@ func BenchmarkRegistry(b *testing.B) {
 	comeAndGo := func(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
 			s := &Session{srv: srv, sessionID: srv.newID()}
-			s.identity.Store(all[0].Identity())
+			s.machine.identity.Store(all[0].Identity())
 			for pb.Next() {
 				srv.sessions.add(s)
 				srv.sessions.remove(s)
@@ -73,7 +73,7 @@ func crowdedServer(b *testing.B) *Server {
 	srv := newServer(b, Config{Authenticator: new(trusted)})
 	for i := range 100_000 {
 		s := &Session{srv: srv, sessionID: srv.newID()}
-		s.identity.Store(&auth.Identity{Grant: &auth.Grant{Thumbprint: "k1"}, Subject: fmt.Sprint(i)})
+		s.machine.identity.Store(&auth.Identity{Grant: &auth.Grant{Thumbprint: "k1"}, Subject: fmt.Sprint(i)})
 		srv.sessions.add(s)
 	}
 	return srv

@@ -211,6 +211,5 @@ func (srv *Server) New(nc net.Conn, gate Gate) *Session {
 	}
 	rules := srv.rules.Load()
 	s.machine.start(srv.clock(), rules, s)
-	s.reply.maxLine = rules.MaxLine
 	return s
 }

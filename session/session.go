@@ -28,13 +28,11 @@ type Session struct {
 	armed    time.Duration         // when the read deadline is; 0: to be set
 	served   time.Duration         // when the last batch was
 	machine  machine               // its life is written with mu held once others know the session
-	reply    Reply
-	in       []byte    // read and not yet taken; holds a buffer only while needed
-	inquiry  *inquiry  // the check under way; nil: none is
-	hot      bool      // the batch before the last was a moment earlier
-	deep     bool      // this goroutine's stack may have grown
-	entered  bool      // authenticated, and not yet left
-	readEnd  wire.Code // what reading ended with, served when in is used up; 0: it goes on
+	*desk                          // nil while it waits for its socket
+	hot      bool                  // the batch before the last was a moment earlier
+	deep     bool                  // this goroutine's stack may have grown
+	entered  bool                  // authenticated, and not yet left
+	readEnd  wire.Code             // what reading ended with, served when in is used up; 0: it goes on
 
 	urgent atomic.Bool // orders.any, to be read without mu
 	mu     sync.Mutex
@@ -44,7 +42,6 @@ type Session struct {
 	// Set when the session is authenticated, before the registry or the
 	// backend sees it.
 	sessionID string
-	identity  atomic.Pointer[auth.Identity]
 	since     moment
 
 	out outbox
@@ -56,7 +53,7 @@ func (s *Session) ID() string { return s.sessionID }
 // Identity returns whom the session was last authenticated as. Its issuer and
 // subject never change; a renewal can change everything else, until End is
 // called.
-func (s *Session) Identity() *auth.Identity { return s.identity.Load() }
+func (s *Session) Identity() *auth.Identity { return s.machine.identity.Load() }
 
 // Remote returns the client's address.
 func (s *Session) Remote() string { return s.nc.RemoteAddr().String() }
@@ -116,6 +113,7 @@ func (s *Session) Attend() wire.Code {
 	}()
 	now := s.srv.clock()
 	for {
+		s.sitDown()
 		now = s.obeyOr(now, false)
 		s.machine.tick(now, &s.reply)
 		if s.machine.need() != needVerdict {

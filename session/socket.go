@@ -80,11 +80,12 @@ func (s *Session) arm(now moment, due time.Duration) bool {
 // reports whether something else than input is wanted.
 func (s *Session) onReadable(fd uintptr) (done bool) {
 	for !s.urgent.Load() {
+		s.sitDown()
 		s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
 		room := cap(s.in) - len(s.in)
 		n, err := s.readReady(int(fd), s.in[len(s.in):cap(s.in)])
 		if err == syscall.EAGAIN {
-			s.dropIdle()
+			s.standUp()
 			return false
 		}
 		if err != nil {
@@ -145,12 +146,4 @@ func (s *Session) silent(now moment) bool {
 func (s *Session) handOver() {
 	s.deep = false
 	s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
-}
-
-// dropIdle gives a buffer back that holds nothing.
-func (s *Session) dropIdle() {
-	if len(s.in) == 0 {
-		releaseBuffer(s.in)
-		s.in = nil
-	}
 }

@@ -125,7 +125,7 @@ func TestBuffersComeBack(t *testing.T) {
 		io.WriteString(client, said)
 		client.Close()
 		s.Serve()
-		if s.in != nil || s.reply.buf != nil {
+		if s.desk != nil {
 			t.Errorf("after %q: %d bytes for input, %d for replies", said, cap(s.in), cap(s.reply.buf))
 		}
 	}

@@ -47,9 +47,11 @@ func TestLinesPerSecond(t *testing.T) {
 			if read := int(sent.Load()) - i; read*size > smallBuffer+10*size {
 				t.Fatalf("line %d is answered, and %d more are read", i, read)
 			}
+			s.mu.Lock() // which the session takes before it goes on
 			if cap(s.in) > smallBuffer || s.reply.buf != nil || s.out.backlog != nil {
 				t.Fatalf("line %d: a session that waits holds %d bytes of input, and %d of replies", i, cap(s.in), cap(s.reply.buf))
 			}
+			s.mu.Unlock()
 		}
 		client.Close()
 		if got := <-ended; got != wire.ClientClosed {

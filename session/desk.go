@@ -2,8 +2,9 @@ package session
 
 import "sync"
 
-// desk is what a session works with while it is awake. There are as many as
-// sessions that are, and not as there are sessions.
+// desk is what a session works with while it is awake. One that waits for its
+// socket has given it back, so there are as many as are awake, and not as there
+// are sessions.
 type desk struct {
 	in      []byte // read and not yet taken; holds a buffer only while needed
 	reply   Reply
@@ -20,15 +21,20 @@ func (s *Session) sitDown() {
 	}
 }
 
-// standUp gives back what holds nothing: the buffer, and with it the desk.
+// standUp gives the desk back, with a buffer that holds nothing, unless something
+// is left on it.
 func (s *Session) standUp() {
-	if len(s.in) > 0 {
-		return
-	}
-	releaseBuffer(s.in)
-	s.in = nil
-	if s.reply.buf == nil && s.inquiry == nil {
+	s.dropIdle()
+	if s.in == nil && s.reply.buf == nil && s.inquiry == nil {
 		desks.Put(s.desk)
 		s.desk = nil
+	}
+}
+
+// dropIdle gives a buffer back that holds nothing.
+func (s *Session) dropIdle() {
+	if len(s.in) == 0 {
+		releaseBuffer(s.in)
+		s.in = nil
 	}
 }

@@ -31,10 +31,7 @@ func (s *Session) read(now moment) moment {
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.readEnd = readFailure(err)
 	}
-	if len(s.in) == 0 {
-		releaseBuffer(s.in)
-		s.in = nil
-	}
+	s.dropIdle()
 	// Served before the clock has its say: what is here came in time. Not
 	// before an order, which may be to serve nothing more.
 	return s.serveInput(s.obey(s.srv.clock()))

@@ -83,14 +83,18 @@ func read(r io.Reader) (b []byte, err error) {
 }
 
 // readLine reads on to the end of a version 1 header. Where that is nobody knows
-// before it has come, so it is read byte by byte.
+// before it has come, so no more is read at once than CR and LF.
 func readLine(r io.Reader, b []byte) ([]byte, error) {
 	for !bytes.Contains(b, newline) {
 		if len(b) == maxLine {
 			return b, errTooLong
 		}
+		next := min(len(b)+2, maxLine)
+		if b[len(b)-1] == '\r' {
+			next = len(b) + 1
+		}
 		var err error
-		if b, err = readUpTo(r, b, len(b)+1); err != nil {
+		if b, err = readUpTo(r, b, next); err != nil {
 			return b, err
 		}
 	}

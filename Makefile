@@ -5,7 +5,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 
 # The race detector needs a C compiler; without one Go turns cgo off by itself.
-RACE      = $$(test "$$(go env CGO_ENABLED)" = 1 && echo -race)
+DETECTOR  = $$(test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 VERSION   = $$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME  = 30s
 TESTFLAGS =
@@ -21,20 +21,20 @@ run: ## development issuer and gateway on this machine; ARGS="--help" for more
 
 .PHONY: test
 test: ## every test, with the race detector where there is a C compiler
-	go test $(RACE) $(TESTFLAGS) ./...
+	go test $(DETECTOR) $(TESTFLAGS) ./...
 
 .PHONY: test-interop
 test-interop: ## with oidc-provider, openid-client, HAProxy and Chromium; needs node 20, npm, haproxy, chromium
 	@command -v npm >/dev/null || { echo "test-interop: npm is not installed" >&2; exit 1; }
 	cd interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	rm -rf interop/artifacts
-	cd interop && go test $(RACE) -count=1 $(TESTFLAGS) ./...
+	cd interop && go test $(DETECTOR) -count=1 $(TESTFLAGS) ./...
 
 # They mostly wait, so many can at once.
 .PHONY: test-examples
 test-examples: ## every example as its reader runs it, and bench/'s C server; needs python3, nc, curl, make, cc
 	go vet -tags examples ./examples ./bench/compare
-	go test $(RACE) -count=1 $(TESTFLAGS) -tags examples -parallel 8 ./examples ./bench/compare
+	go test $(DETECTOR) -count=1 $(TESTFLAGS) -tags examples -parallel 8 ./examples ./bench/compare
 
 .PHONY: lint
 lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
@@ -66,6 +66,15 @@ perf-check: ## allocations, and CPU time beside a usual Go server, within bounds
 trials: ## a gateway under load: rotation, guessed keys, a hanging issuer, slow and greedy clients; 6 minutes
 	go vet -tags trials ./internal/trials
 	go test -count=1 -v -parallel 1 $(TESTFLAGS) -tags trials ./internal/trials
+
+# DURATION and RACE may come from the environment. go test's own time-out would
+# end it sooner.
+.PHONY: soak
+soak: DURATION ?= 10m
+soak: SEED ?= 0
+soak: ## all kinds of clients, faults and misfortunes, and an oracle; DURATION=10m, RACE=1, SEED=, of a run before
+	go vet -tags soak ./internal/soak
+	go test -count=1 -v -timeout 0 $(if $(RACE),-race) $(TESTFLAGS) -tags soak ./internal/soak -args -duration $(DURATION) -seed $(SEED)
 
 .PHONY: bench-compare
 bench-compare: ## beside Redis, a usual Go server and bare epoll, into docs/performance.md; QUICK=1, RUNS=3

@@ -1,0 +1,327 @@
+//go:build soak
+
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/linegate/linegate/client"
+)
+
+// fleet is how many clients there are of each kind.
+var fleet = []struct {
+	kind   string
+	number int
+	live   func(s *site, ctx context.Context, name string, r *rand.Rand)
+}{
+	{"device", 24, (*site).device},
+	{"echoer", 12, (*site).echoer},
+	{"visitor", 16, (*site).visitor},
+	{"idler", 6, (*site).idler},
+	{"slow reader", 4, (*site).slowReader},
+	{"deaf", 2, (*site).deaf},
+	{"stranger", 8, (*site).strangers},
+}
+
+// clients live until ctx is done, and then leave.
+func (s *site) clients(ctx context.Context, round int) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, kind := range fleet {
+		for i := range kind.number {
+			name := fmt.Sprintf("%s %d", kind.kind, i)
+			all.Go(func() {
+				r := random(s.seed, fmt.Sprint(name, round))
+				for pause(ctx, r, 10*time.Millisecond, 500*time.Millisecond) {
+					kind.live(s, ctx, name, r)
+				}
+			})
+		}
+	}
+}
+
+func someLife(r *rand.Rand) time.Duration { return 6*time.Second + rand1(r, 10*time.Second) }
+
+// device is a program that uses the client package: it pings, renews its token,
+// and comes back.
+func (s *site) device(ctx context.Context, name string, r *rand.Rand) {
+	w := someWay(r)
+	var mu sync.Mutex // of r, and of what follows
+	var next *token
+	var d *dialogue
+	now := func() *dialogue {
+		mu.Lock()
+		defer mu.Unlock()
+		return d
+	}
+	config := client.Config{
+		Address: s.address(w),
+		Tokens: tokenSource(func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			next = s.newToken(name, someLife(r))
+			return next.text
+		}),
+		PingEvery: time.Second,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			c, err := s.connect(w)
+			if err != nil {
+				return nil, err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if d != nil {
+				s.untrack(d)
+			}
+			d = newDialogue(s.oracle, s.deeds, name, w.faulty)
+			s.track(d)
+			return c, nil
+		},
+		Hooks: client.Hooks{
+			Sent: func(line []byte) {
+				d := now()
+				switch {
+				case string(line) == "AUTH <token>":
+					mu.Lock()
+					t := next
+					mu.Unlock()
+					d.ask(auth(t))
+				case string(line) == "ping":
+					d.ask(ping())
+				default:
+					d.ask(message(string(line)))
+				}
+			},
+			Received: func(line []byte) { now().hear(line) },
+		},
+	}
+	if w.secure {
+		config.TLS = s.clientTLS()
+	}
+	defer func() {
+		if d := now(); d != nil {
+			s.untrack(d)
+		}
+	}()
+	err := client.Run(ctx, config, func(ctx context.Context, c *client.Conn) error {
+		d := now()
+		mu.Lock()
+		talk := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
+		mu.Unlock()
+		over := make(chan error, 1)
+		go func() {
+			for {
+				if _, err := c.Receive(ctx); err != nil {
+					over <- err
+					return
+				}
+			}
+		}()
+		for i := 0; pause(ctx, talk, 10*time.Millisecond, 800*time.Millisecond); i++ {
+			if talk.IntN(60) == 0 { // it restarts
+				c.Close()
+			}
+			if err := c.Send(ctx, []byte(text(talk, name, i))); err != nil {
+				break
+			}
+		}
+		c.Close()
+		err := <-over
+		if end, ok := errors.AsType[*client.End](err); ok {
+			if end.Code == "" {
+				cause := end.Err
+				if errors.Is(cause, io.EOF) {
+					cause = nil
+				}
+				d.end(cause)
+			}
+			return err
+		}
+		d.gone()
+		return err
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, client.ErrClosed) {
+		s.find("%s: the client gave up: %v", name, err)
+	}
+}
+
+type tokenSource func() string
+
+func (f tokenSource) Token(context.Context, bool) (string, error) { return f(), nil }
+
+// text is what a message says: whose it is and which, and then anything.
+func text(r *rand.Rand, name string, i int) string {
+	size := r.IntN(100)
+	if r.IntN(50) == 0 {
+		size = r.IntN(maxLine - 100)
+	}
+	filler := []string{"x", "pong ", "BYE ", "\r", "\x00", "超", "AUTH ", "OK AUTH v=1 "}[r.IntN(8)]
+	said := fmt.Sprintf("%s#%d ", name, i) + strings.Repeat(filler, size/len(filler))
+	return strings.TrimRight(said, "\r") // one of these belongs to the line's end
+}
+
+// echoer pipelines messages and pings, renews, and checks each answer.
+func (s *site) echoer(ctx context.Context, name string, r *rand.Rand) {
+	p := s.dial(ctx, name, someWay(r))
+	if p == nil {
+		return
+	}
+	if !p.login(ctx, r, s.token(r, name, someLife(r))) {
+		p.bye()
+		return
+	}
+	defer p.bye()
+	for i := 0; pause(ctx, r, 0, 300*time.Millisecond); {
+		if p.due() {
+			t := s.newToken(name, someLife(r))
+			p.say(r, []request{auth(t)}, "AUTH "+t.text)
+		}
+		i = p.chat(r, name, i, 1+r.IntN(64))
+		if !p.settled(ctx) {
+			return
+		}
+	}
+}
+
+// chat says n lines at once, from number i on, and returns the next number.
+func (p *peer) chat(r *rand.Rand, name string, i, n int) int {
+	var requests []request
+	var lines []string
+	for range n {
+		if i++; r.IntN(5) == 0 {
+			requests, lines = append(requests, ping()), append(lines, []string{"ping", " ping", "ping\r"}[r.IntN(3)])
+			continue
+		}
+		line := text(r, name, i)
+		requests, lines = append(requests, message(line)), append(lines, line)
+	}
+	p.say(r, requests, lines...)
+	return i
+}
+
+// visitor comes, says a little, and leaves in any of the ways to leave.
+func (s *site) visitor(ctx context.Context, name string, r *rand.Rand) {
+	p := s.dial(ctx, name, someWay(r))
+	if p == nil {
+		return
+	}
+	t := s.token(r, name, someLife(r))
+	leave := r.IntN(6)
+	if leave == 0 { // before the end of its AUTH
+		p.listen(p.Conn)
+		_, _ = io.WriteString(p.Conn, ("AUTH " + t.text)[:1+r.IntN(len(t.text))])
+		p.reset()
+		p.bye()
+		return
+	}
+	defer p.bye()
+	if r.IntN(2) == 0 { // AUTH and more in one packet
+		p.listen(p.Conn)
+		line := text(r, name, 0)
+		p.say(r, []request{auth(t), message(line), ping()}, "AUTH "+t.text, line, "ping")
+	} else if !p.login(ctx, r, t) {
+		return
+	}
+	p.chat(r, name, 1, 1+r.IntN(20))
+	switch leave {
+	case 1:
+		p.reset()
+	case 2: // with half a line
+		if p.settled(ctx) {
+			_, _ = io.WriteString(p.Conn, "half a line")
+			p.finish(ctx)
+		}
+	case 3:
+		p.settled(ctx)
+	default:
+		p.finish(ctx)
+	}
+}
+
+// idler says nothing until it is told that it was idle.
+func (s *site) idler(ctx context.Context, name string, r *rand.Rand) {
+	p := s.dial(ctx, name, someWay(r))
+	if p == nil {
+		return
+	}
+	defer p.bye()
+	if !p.login(ctx, r, s.token(r, name, time.Minute)) {
+		return
+	}
+	select {
+	case <-p.heard:
+	case <-ctx.Done():
+	case <-time.After(patience):
+		if !p.faulty {
+			p.find("%s: not told that it is idle", p.name)
+		}
+	}
+}
+
+// slowReader says much at once and takes what comes back slowly, and loses
+// nothing.
+func (s *site) slowReader(ctx context.Context, name string, r *rand.Rand) {
+	p := s.dial(ctx, name, someWay(r))
+	if p == nil {
+		return
+	}
+	defer p.bye()
+	_ = p.socket.SetReadBuffer(16 << 10)
+	p.listen(slow{p.Conn, 100*1024 + r.IntN(400*1024)})
+	t := s.newToken(name, time.Minute)
+	p.say(r, []request{auth(t)}, "AUTH "+t.text)
+	for i := 0; i < 400 && ctx.Err() == nil; i++ {
+		line := fmt.Sprintf("%s#%d %s", name, i, strings.Repeat("z", 500+r.IntN(6000)))
+		p.say(r, []request{message(line)}, line)
+		if _, over := p.pending(); over {
+			return
+		}
+	}
+	p.settled(ctx)
+}
+
+// slow reads so many bytes a second.
+type slow struct {
+	io.Reader
+	rate int
+}
+
+func (s slow) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b[:min(len(b), 4<<10)])
+	time.Sleep(time.Duration(n) * time.Second / time.Duration(s.rate))
+	return n, err
+}
+
+// deaf says much and takes nothing, until the gateway takes nothing either; what
+// it then hears was in order all the same.
+func (s *site) deaf(ctx context.Context, name string, r *rand.Rand) {
+	p := s.dial(ctx, name, way{secure: r.IntN(2) == 0})
+	if p == nil {
+		return
+	}
+	defer p.bye()
+	p.unread = true
+	t := s.newToken(name, time.Minute)
+	p.say(r, []request{auth(t)}, "AUTH "+t.text)
+	_ = p.socket.SetReadBuffer(16 << 10)
+	for i := 0; ; i++ {
+		line := fmt.Sprintf("%s#%d %s", name, i, strings.Repeat("z", 8000))
+		p.ask(message(line))
+		if _, err := io.WriteString(p.Conn, line+"\n"); err != nil {
+			break
+		}
+	}
+	if ctx.Err() == nil {
+		s.count("clients that take nothing, ended", 1)
+	}
+	p.listen(p.Conn)
+	<-p.heard
+}

@@ -1,0 +1,207 @@
+//go:build soak
+
+package soak
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/chaos"
+	"github.com/linegate/linegate/internal/mint"
+)
+
+// site is a gateway with all that is around it: an issuer that clients have
+// tokens of, one that operators have, certificates, and bad networks.
+type site struct {
+	*oracle
+	*deeds
+	t       testing.TB
+	seed    uint64
+	gateway *gateway
+
+	issuer      *authtest.Issuer // of devices; rotates, and fails
+	staff       *authtest.Issuer // of operators; does neither
+	unpublished *mint.Key        // of nobody
+	toIssuer    *chaos.Proxy
+	plain       *chaos.Proxy // to the listeners of the same name
+	secure      *chaos.Proxy
+	certs       *certtest.Authority
+	dir         string
+
+	dialled atomic.Int64 // connections that were made to the gateway directly
+	minted  atomic.Int64
+
+	mu     sync.Mutex
+	random *rand.Rand // of the faults of connections
+	keys   []*mint.Key
+	tokens map[string]*token // the last of each subject
+	live   map[*dialogue]bool
+	pair   int // number of the certificate in use
+}
+
+func newSite(t testing.TB, seed uint64) *site {
+	s := &site{
+		oracle: new(oracle), deeds: newDeeds(), t: t, seed: seed,
+		issuer: authtest.Serve(t, authtest.Named("main")), staff: authtest.Serve(t, authtest.Named("staff")),
+		certs: certtest.New(t), dir: t.TempDir(),
+		random: random(seed, "faults"), tokens: map[string]*token{}, live: map[*dialogue]bool{},
+	}
+	s.keys, s.unpublished = []*mint.Key{s.issuer.SigningKey()}, s.issuer.NewKey()
+	s.toIssuer = s.proxy(strings.TrimPrefix(s.issuer.URL, "http://"), s.issuerFaults)
+	s.newPair()
+	s.gateway = startGateway(t, s.oracle, s.configuration(random(seed, "start"), "info")) // which tells the places
+	s.plain = s.proxy(s.gateway.log.place("plain"), func() chaos.Faults { return s.faults(false) })
+	s.secure = s.proxy(s.gateway.log.place("tls"), func() chaos.Faults { return s.faults(true) })
+	return s
+}
+
+// random returns a source of random numbers of its own for each purpose.
+func random(seed uint64, purpose string) *rand.Rand {
+	var number uint64 = 14695981039346656037 // FNV-1a
+	for _, c := range []byte(purpose) {
+		number = (number ^ uint64(c)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(seed, number))
+}
+
+func (s *site) proxy(target string, choose func() chaos.Faults) *chaos.Proxy {
+	p, err := chaos.Listen(target, choose)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// drainTimeout is short: who drains a gateway is not what this is about.
+const drainTimeout = 2 * time.Second
+
+// configuration is one of many, none of which is to be noticed by who is
+// connected. What listens, and what is trusted, is the same in all.
+func (s *site) configuration(r *rand.Rand, level string) string {
+	return fmt.Sprintf(`listen:
+  - {name: plain, address: "127.0.0.1:0"}
+  - {name: tls, address: "127.0.0.1:0", tls: {cert: %q, key: %q}}
+ops: {address: "127.0.0.1:0", pprof: true}
+admin: {address: "127.0.0.1:0", issuers: [staff]}
+state_dir: %q
+session: {handshake_timeout: 10s, auth_timeout: %v, idle_timeout: %ds, write_timeout: %ds, reauth_notice: %ds}
+limits: {connections: %d, unauthenticated: %d}
+drain: {timeout: %v}
+log: {level: %s}
+issuers:
+  - name: main
+    issuer: %q
+    jwks_uri: "http://%s%s"
+    audience: [%s]
+    required_scopes: [%q]
+    jwks: {refresh_interval: %ds, cooldown: %dms, timeout: 1s, removal_grace: %ds}
+  - {name: staff, issuer: %q, audience: [%[15]s], required_scopes: [%[16]q]}
+`, s.file("crt"), s.file("key"), filepath.Join(s.dir, "state"),
+		authTimeout, 4+r.IntN(3), 3+r.IntN(2), 1+r.IntN(5),
+		900+r.IntN(200), 300+r.IntN(100), drainTimeout,
+		level,
+		s.issuer.URL, s.toIssuer.Addr(), authtest.JWKSPath, authtest.Audience, authtest.Scope,
+		1+r.IntN(3), 200+r.IntN(300), 2+r.IntN(3), s.staff.URL)
+}
+
+func (s *site) file(kind string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return filepath.Join(s.dir, strconv.Itoa(s.pair)+"."+kind)
+}
+
+// newPair writes a certificate and its key into files of their own, so that a
+// reload finds both or neither.
+func (s *site) newPair() {
+	issued := s.certs.Issue("localhost")
+	key, err := x509.MarshalPKCS8PrivateKey(issued.PrivateKey)
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.mu.Lock()
+	s.pair = (s.pair + 1) % 4
+	s.mu.Unlock()
+	write := func(kind, block string, der []byte) {
+		content := pem.EncodeToMemory(&pem.Block{Type: block, Bytes: der})
+		if err := os.WriteFile(s.file(kind), content, 0o600); err != nil {
+			s.t.Error(err)
+		}
+	}
+	write("crt", "CERTIFICATE", issued.Certificate[0])
+	write("key", "PRIVATE KEY", key)
+}
+
+func (s *site) clientTLS() *tls.Config {
+	return &tls.Config{RootCAs: s.certs.Roots(), ServerName: "localhost"}
+}
+
+// token is one of subject that lives for so long: the last one, if that is
+// still good for half of it.
+func (s *site) token(r *rand.Rand, subject string, life time.Duration) *token {
+	s.mu.Lock()
+	old := s.tokens[subject]
+	s.mu.Unlock()
+	if old != nil && r.IntN(2) == 0 && time.Until(old.expires) > life/2 && !s.refusable(old, time.Now()) {
+		return old
+	}
+	t := s.newToken(subject, life)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[subject] = t
+	return t
+}
+
+func (s *site) newToken(subject string, life time.Duration, changes ...authtest.Change) *token {
+	key := s.issuer.SigningKey()
+	t := &token{
+		subject: subject, id: "soak-" + strconv.FormatInt(s.minted.Add(1), 10), key: key.ID,
+		issued: time.Now().Truncate(time.Second), expires: time.Now().Add(life).Truncate(time.Second),
+	}
+	all := []authtest.Change{
+		authtest.SignedBy(key), authtest.Sub(subject), authtest.Claim("jti", t.id),
+		authtest.Claim("iat", t.issued.Unix()), authtest.Claim("exp", t.expires.Unix()),
+	}
+	t.text = s.issuer.Token(append(all, changes...)...)
+	return t
+}
+
+// operator is a token that opens the admin API.
+func (s *site) operator() string {
+	return s.staff.Token(authtest.Claim("scope", "linegate:admin"))
+}
+
+// track has d among those that kicks and revocations may meet.
+func (s *site) track(d *dialogue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live[d] = true
+}
+
+func (s *site) untrack(d *dialogue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.live, d)
+}
+
+// dialogues returns those of now, by name.
+func (s *site) dialogues() []*dialogue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(s.live), func(a, b *dialogue) int { return strings.Compare(a.name, b.name) })
+}

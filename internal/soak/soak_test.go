@@ -1,0 +1,190 @@
+//go:build soak
+
+// Package soak is a gateway that lives for as long as one likes among clients of
+// all kinds and misfortunes of all kinds, and an oracle that says what must not
+// have been.
+package soak
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	duration = flag.Duration("duration", time.Minute, "how long clients are there")
+	seed     = flag.Uint64("seed", 0, "of everything that is chosen at random; 0: any")
+	logFile  = flag.String("log", "", "file for the gateway's log")
+)
+
+// TestSoak is rounds of equal make. After each of them everybody has left, and
+// the gateway must hold what it held after the first, which warms it up.
+func TestSoak(t *testing.T) {
+	for *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	fmt.Printf("seed %d\n", *seed)
+	s := newSite(t, *seed)
+	defer s.report()
+
+	stop := make(chan struct{})
+	var scraper sync.WaitGroup
+	scraper.Go(func() { s.gateway.scrapeEachSecond(stop) })
+	rounds := max(2, int(*duration/time.Minute))
+	var first held
+	for round := range rounds {
+		s.round(round, *duration/time.Duration(rounds))
+		if round == 0 {
+			first = s.gateway.settle(nil)
+			t.Logf("round  1, to warm up: %v; %s", first, first.memory)
+			continue
+		}
+		after := s.gateway.settle(&first)
+		t.Logf("round %2d: %v; %s", round+1, after, after.memory)
+		s.compare(round, first, after)
+	}
+	close(stop)
+	scraper.Wait()
+	s.farewell()
+}
+
+// round is a time with clients and misfortunes, behind a short one that is
+// quiet enough to count.
+func (s *site) round(round int, lasts time.Duration) {
+	s.muster(round)
+	ctx, leave := context.WithTimeout(context.Background(), lasts)
+	defer leave()
+	var all sync.WaitGroup
+	all.Go(func() { s.misfortunes(ctx, round) })
+	all.Go(func() { s.clients(ctx, round) })
+	all.Wait()
+	s.calm()
+	s.gateway.eventually("without connections", func() bool { return s.metric("linegate_connections_open") == 0 })
+	if open := s.metric("linegate_sessions_open"); open != 0 {
+		s.find("%v sessions are open without connections", open)
+	}
+	made := s.dialled.Load() + s.plain.Made() + s.secure.Made()
+	if accepted := s.metric("linegate_connections_accepted_total"); accepted != float64(made) {
+		s.find("%d connections were made, and %v accepted", made, accepted)
+	}
+}
+
+// crowd is how many come to a muster. A session that is over leaves a little
+// behind for good, a record of its goroutine, which the next one uses again: so
+// each round has had as many at once.
+const crowd = 600
+
+// muster has a crowd log in while nobody else is there: each view that an
+// operator has shows these sessions, and no other.
+func (s *site) muster(round int) {
+	present, leave := s.gather(fmt.Sprint("muster ", round), crowd)
+	defer leave()
+	if len(present) != crowd {
+		s.find("of a crowd of %d only %d were let in", crowd, len(present))
+	}
+	for _, name := range []string{"linegate_sessions_open", "linegate_connections_open"} {
+		if open := s.metric(name); open != float64(len(present)) {
+			s.find("%s is %v, with %d sessions", name, open, len(present))
+		}
+	}
+	listed := map[string]bool{}
+	for _, id := range s.gateway.sessions(s.operator()) {
+		listed[id] = true
+	}
+	for _, p := range present {
+		if id, _ := p.identity(); !listed[id] || len(listed) != len(present) {
+			s.find("%d sessions are listed, with %d there, session %s among them: %v", len(listed), len(present), id, listed[id])
+		}
+	}
+}
+
+// gather logs so many in, half of them over TLS, some at a time. They ping until
+// leave is called, which ends them all.
+func (s *site) gather(name string, number int) (present []*peer, leave func()) {
+	var mu sync.Mutex
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r := random(s.seed, name+" pings")
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Second):
+			}
+			mu.Lock()
+			all := slices.Clone(present)
+			mu.Unlock()
+			for _, p := range all {
+				p.say(r, []request{ping()}, "ping")
+			}
+		}
+	}()
+	var all sync.WaitGroup
+	const atOnce = 16
+	for worker := range atOnce {
+		all.Go(func() {
+			r := random(s.seed, fmt.Sprint(name, worker))
+			for i := worker; i < number; i += atOnce {
+				name := fmt.Sprintf("%s, %d", name, i)
+				p := s.dial(context.Background(), name, way{secure: i%2 == 0})
+				if p == nil {
+					continue
+				}
+				if !p.login(context.Background(), r, s.newToken(name, time.Minute)) {
+					p.bye()
+					continue
+				}
+				mu.Lock()
+				present = append(present, p)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return present, func() {
+		close(stop)
+		<-stopped
+		for _, p := range present {
+			p.bye()
+		}
+	}
+}
+
+// compare asks that a round left nothing behind.
+func (s *site) compare(round int, first, after held) {
+	if after.goroutines != first.goroutines || after.descriptors != first.descriptors {
+		s.find("after round %d there are %v, and after the first there were %v\n%s\nafter the first:\n%s", round+1, after, first, after.stacks, first.stacks)
+	}
+	// A short round has not done everything once, nor every other.
+	if limit := first.resident + first.resident/20; *duration >= 2*time.Minute && after.resident > limit {
+		s.find("after round %d %d bytes are resident, and after the first there were %d", round+1, after.resident, first.resident)
+	}
+}
+
+// farewell is a drain: whoever is there is told, and the process ends in order.
+func (s *site) farewell() {
+	present, leave := s.gather("farewell", 20)
+	defer leave()
+	s.drain()
+	s.gateway.stop(drainTimeout + patience)
+	for _, p := range present {
+		<-p.heard
+	}
+}
+
+// report says what there was, and fails the test for what must not have been.
+func (s *site) report() {
+	s.t.Helper()
+	for _, line := range s.counted() {
+		s.t.Log(line)
+	}
+	for _, finding := range s.found() {
+		s.t.Errorf("seed %d: %s", s.seed, finding)
+	}
+}

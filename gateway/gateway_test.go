@@ -597,8 +597,8 @@ func TestShutdownSpreads(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range cap(ends) {
-			// Nine of them in nine tenths of 20 s.
-			if got, want := <-ends, time.Duration(i+1)*1800*time.Millisecond; got != want {
+			// Nine of them in 24 of 25 parts of 20 s.
+			if got, want := <-ends, time.Duration(i+1)*1920*time.Millisecond; got != want {
 				t.Errorf("end %d at %v, want %v", i+1, got, want)
 			}
 		}

@@ -41,8 +41,8 @@ func (g *Gateway) endAll(ctx context.Context, window time.Duration, gone <-chan 
 		returns[i] = comeBack()
 		c.announce(returns[i])
 	}
-	// The last tenth of the window is for the closes themselves.
-	step := window * 9 / 10 / time.Duration(len(clients)+1)
+	// The last 25th of the window is for the closes themselves: a second of 25.
+	step := window * 24 / 25 / time.Duration(len(clients)+1)
 	start := time.Now()
 	for i, c := range clients {
 		select {

@@ -80,9 +80,9 @@ func (s *adminServer) watch(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// stop lets requests that are under way end, for a second.
-func (s *adminServer) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+// stop lets requests that are under way end, for a second, or until it is late.
+func (s *adminServer) stop(late time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), min(time.Second, time.Until(late)))
 	defer cancel()
 	if s.server.Shutdown(ctx) != nil {
 		s.server.Close()

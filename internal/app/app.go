@@ -203,8 +203,10 @@ func (a *App) Run(ctx context.Context) error {
 	background.Go(func() { a.sessions.Run(work) })
 	background.Go(func() { giveBack(work) })
 	failed := make(chan error, len(a.listeners)+2)
+	watched := make(map[*gateway.TLS]bool)
 	for _, l := range a.listeners {
-		if l.TLS != nil {
+		if l.TLS != nil && !watched[l.TLS] {
+			watched[l.TLS] = true // the sockets of one name share it
 			background.Go(func() { l.TLS.Watch(work, certificateInterval, a.log.With(slog.String("listener", l.Name))) })
 		}
 		background.Go(func() {
@@ -242,9 +244,9 @@ func (a *App) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-a.aborted:
 	}
-	a.drain()
+	late := a.drain()
 	if a.admin != nil { // not before: sessions are served until then
-		a.admin.stop()
+		a.admin.stop(late)
 	}
 	a.ops.Close()
 	a.sessions.Flush()
@@ -255,8 +257,8 @@ func (a *App) Run(ctx context.Context) error {
 const certificateInterval = 5 * time.Second
 
 // drain ends the gateway in order: not ready at once, then no more accepting,
-// then the sessions end one after another.
-func (a *App) drain() {
+// then the sessions end one after another. What is under way late must be cut off.
+func (a *App) drain() (late time.Time) {
 	a.draining.Store(true)
 	a.metrics.draining.Set(1)
 	a.tell(systemd.Stopping, a.status())
@@ -279,13 +281,17 @@ func (a *App) drain() {
 	start := time.Now()
 	if err := a.gateway.Shutdown(ctx, window); err != nil {
 		a.log.Warn("connections closed at the end of the drain")
-		return
+	} else {
+		a.log.Info("drained", slog.Duration("duration", time.Since(start)))
 	}
-	a.log.Info("drained", slog.Duration("duration", time.Since(start)))
+	return start.Add(window + adminSlack)
 }
 
-// drainSlack is what the last closes may take beyond the window.
-const drainSlack = 500 * time.Millisecond
+// The process is gone a second after the window.
+const (
+	drainSlack = 500 * time.Millisecond // for the last closes, beyond the window
+	adminSlack = 750 * time.Millisecond // for a request of an operator
+)
 
 // Abort ends everything at once; Run then returns.
 func (a *App) Abort() { a.abort.Do(func() { close(a.aborted) }) }

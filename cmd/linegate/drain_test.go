@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/auth/authtest"
+)
+
+// TestDrainOfAThousand sessions by a process: not ready at once, yet open to
+// devices for drain.delay; then closed to them, and the ends come evenly over
+// drain.timeout, each with its own time to come back. A second after that the
+// process is gone.
+func TestDrainOfAThousand(t *testing.T) {
+	const sessions, delay, window = 1000, 2 * time.Second, 6 * time.Second
+	issuer := authtest.Serve(t)
+	inDir(t, `listen: [{address: '127.0.0.1:0'}]
+ops: {address: '127.0.0.1:0'}
+drain: {delay: `+delay.String()+`, timeout: `+window.String()+`}
+session: {idle_timeout: 5m}`+issuerBlock(issuer))
+	p := launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
+	p.device = p.records.wait("listening")["address"]
+	ops := "http://" + p.records.wait("operator's HTTP")["address"]
+	token := issuer.Token()
+	farewells := make(chan farewell, sessions+1)
+	for range sessions {
+		d := p.login(token)
+		d.want("OK AUTH v=1 ")
+		go func() { farewells <- bidFarewell(d) }()
+	}
+
+	began := time.Now()
+	if err := p.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		response, err := http.Get(ops + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	if took := time.Since(began); took >= delay {
+		t.Errorf("not ready after %v", took)
+	}
+	late := p.login(token) // served as long as the balancer may send somebody
+	late.want("OK AUTH v=1 ")
+	get(t, ops+"/healthz", http.StatusOK)
+
+	go func() { farewells <- bidFarewell(late) }()
+
+	all := []farewell{<-farewells}
+	if nc, err := net.Dial("tcp", p.device); err == nil {
+		nc.Close()
+		t.Error("it listens behind the delay")
+	}
+	for range sessions {
+		all = append(all, <-farewells)
+	}
+	first := slices.MinFunc(all, func(a, b farewell) int { return a.notice.Compare(b.notice) }).notice
+	if at := first.Sub(began); at < delay {
+		t.Errorf("told %v after the signal", at)
+	}
+	var tenths [10]int
+	returns := map[string]int{}
+	for _, f := range all {
+		at := min(int(f.bye.Sub(first)*10/window), 9)
+		tenths[at]++
+		returns[f.returns]++
+		if f.problem != "" {
+			t.Error(f.problem)
+		}
+	}
+	for i, n := range tenths {
+		if share := sessions / 10; n < share/2 || n > share*2 {
+			t.Errorf("of %d, %d end in tenth %d: not spread: %v", sessions, n, i+1, tenths)
+		}
+	}
+	t.Logf("ends by tenth of the window: %v; times to come back: %v", tenths, returns)
+	for seconds, n := range returns {
+		if n > sessions/2 {
+			t.Errorf("%d are to come back after %s s", n, seconds)
+		}
+	}
+	p.wantEnd(exitOK)
+	if took := time.Since(began); took > delay+window+time.Second {
+		t.Errorf("gone after %v", took)
+	}
+}
+
+// farewell is how a session was ended.
+type farewell struct {
+	notice, bye time.Time
+	returns     string // retry_after
+	problem     string
+}
+
+// bidFarewell reads the end of a session, which must be the end of the stream, and
+// lets the process have it.
+func bidFarewell(d *answers) (f farewell) {
+	const notice, bye = "NOTICE draining retry_after=", "BYE draining action=retry retry_after="
+	if !d.Scan() || !strings.HasPrefix(d.Text(), notice) {
+		f.problem = "instead of the notice: " + d.Text()
+		return f
+	}
+	f.notice = time.Now()
+	f.returns = strings.TrimPrefix(d.Text(), notice)
+	if !d.Scan() || !strings.HasPrefix(d.Text(), bye+f.returns+" ") {
+		f.problem = "instead of the BYE with retry_after=" + f.returns + ": " + d.Text()
+		return f
+	}
+	f.bye = time.Now()
+	if d.Scan() {
+		f.problem = "behind the BYE: " + d.Text()
+	}
+	d.conn.Close()
+	return f
+}
+
+// TestSecondSignalEndsTheProcess at once, whatever is left of the window.
+func TestSecondSignalEndsTheProcess(t *testing.T) {
+	issuer := authtest.Serve(t)
+	inDir(t, `listen: [{address: '127.0.0.1:0'}]
+ops: {address: '127.0.0.1:0'}
+drain: {timeout: 1h}`+issuerBlock(issuer))
+	p := launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
+	p.device = p.records.wait("listening")["address"]
+	d := p.login(issuer.Token())
+	d.want("OK AUTH v=1 ")
+	if err := p.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	d.want("NOTICE draining ")
+	began := time.Now()
+	p.end(syscall.SIGINT, exitFailed)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if rest, _ := io.ReadAll(bufio.NewReader(d.conn)); len(rest) > 0 {
+		t.Errorf("said %q", rest)
+	}
+}

@@ -567,6 +567,48 @@ func TestHandshakeTimeout(t *testing.T) {
 	})
 }
 
+// TestShutdownOfAThousand: in each tenth of the window between half and twice as
+// many end as would if all tenths were alike, and the last before it is over.
+func TestShutdownOfAThousand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const clients, window = 1000, 25 * time.Second
+		g, err := New(Config{Handler: serveLines, Limits: Limits{Connections: clients}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newStubListener()
+		go g.Serve(&Listener{Listener: l, Name: "stub"})
+		var start time.Time
+		ends := make(chan time.Duration, clients)
+		for range clients {
+			nc, server := net.Pipe()
+			l.conns <- server
+			io.WriteString(nc, "in\n")
+			in := bufio.NewReader(nc)
+			if line, err := in.ReadString('\n'); line != "welcome\n" {
+				t.Fatal(line, err)
+			}
+			go func() {
+				io.ReadAll(in)
+				ends <- time.Since(start)
+			}()
+		}
+		start = time.Now()
+		if err := g.Shutdown(t.Context(), window); err != nil {
+			t.Fatal(err)
+		}
+		var tenths [10]int
+		for range clients {
+			tenths[<-ends*10/window]++ // no index for what is late
+		}
+		for i, n := range tenths {
+			if n < clients/10/2 || n > clients/10*2 {
+				t.Errorf("%d end in tenth %d: %v", n, i+1, tenths)
+			}
+		}
+	})
+}
+
 // TestShutdownSpreads the ends of connections evenly over the window, and
 // closes what does not end.
 func TestShutdownSpreads(t *testing.T) {

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/linegate/linegate/auth/authtest"
+)
+
+// fleetSize is how many devices talk while gateways are replaced.
+const fleetSize = 100
+
+// TestRestartUnderLoad: two processes have one socket, as systemd hands it over,
+// and the old one drains while the new one accepts. Nobody is refused, every
+// answer is whole and has come, and every device is back.
+func TestRestartUnderLoad(t *testing.T) {
+	issuer := authtest.Serve(t)
+	inDir(t, `listen: [{address: systemd:devices}]
+ops: {address: '127.0.0.1:0'}
+drain: {timeout: 2s}`+issuerBlock(issuer))
+	var sockets handed
+	device := sockets.socket(t, "devices", "127.0.0.1:0")
+	old, _ := startReady(t, sockets.command("linegate.yaml"))
+	fleet := startFleet(t, fleetSize, device, issuer.Token())
+	next, ops := startReady(t, sockets.command("linegate.yaml"))
+	old.end(syscall.SIGTERM, exitOK)
+	fleet.progress()
+	if open := metric(t, ops, "linegate_sessions_open"); open != fleetSize {
+		t.Errorf("%v sessions are open", open)
+	}
+	fleet.end()
+	fleet.wantReconnects(1)
+	next.end(syscall.SIGTERM, exitOK)
+}
+
+// TestRollingUpdateUnderLoad: two gateways behind a balancer that follows /readyz
+// are replaced one by one, each when its successor is ready, as Kubernetes does.
+// The same holds.
+func TestRollingUpdateUnderLoad(t *testing.T) {
+	issuer := authtest.Serve(t)
+	inDir(t, `listen: [{address: '127.0.0.1:0'}]
+ops: {address: '127.0.0.1:0'}
+drain: {delay: 1s, timeout: 2s}`+issuerBlock(issuer))
+	b := newBalancer(t)
+	start := func() *killable {
+		p, ops := startReady(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
+		b.add(p.device, ops)
+		return p
+	}
+	pods := []*killable{start(), start()}
+	fleet := startFleet(t, fleetSize, b.address, issuer.Token())
+	for _, old := range pods {
+		start()
+		old.end(syscall.SIGTERM, exitOK)
+		b.remove(old.device)
+		fleet.progress()
+	}
+	if open := b.sessions(); open != fleetSize {
+		t.Errorf("%d sessions are open", open)
+	}
+	fleet.end()
+	fleet.wantReconnects(1)
+}
+
+// startReady starts a process and waits until it may be sent devices.
+func startReady(t *testing.T, command *exec.Cmd) (p *killable, ops string) {
+	t.Helper()
+	p = launch(t, command)
+	p.device = p.records.wait("listening")["address"]
+	ops = "http://" + p.records.wait("operator's HTTP")["address"]
+	for deadline := time.Now().Add(20 * time.Second); !isReady(ops); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not ready in 20 s")
+		}
+	}
+	return p, ops
+}
+
+func isReady(ops string) bool {
+	response, err := http.Get(ops + "/readyz")
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// balancer passes connections on to gateways that are ready, in turns.
+type balancer struct {
+	t       *testing.T
+	address string
+	done    chan struct{}
+	all     sync.WaitGroup
+
+	mu    sync.Mutex
+	pods  []*pod
+	turns int
+}
+
+type pod struct {
+	device, ops string
+	ready       bool
+}
+
+func newBalancer(t *testing.T) *balancer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &balancer{t: t, address: l.Addr().String(), done: make(chan struct{})}
+	b.all.Go(b.follow)
+	b.all.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b.all.Go(func() { b.pass(nc) })
+		}
+	})
+	t.Cleanup(func() {
+		close(b.done)
+		l.Close()
+		b.all.Wait()
+	})
+	return b
+}
+
+// add makes a gateway known that is ready.
+func (b *balancer) add(device, ops string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pods = append(b.pods, &pod{device, ops, true})
+}
+
+func (b *balancer) remove(device string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pods = slices.DeleteFunc(b.pods, func(p *pod) bool { return p.device == device })
+}
+
+// follow asks each gateway ten times a second.
+func (b *balancer) follow() {
+	for {
+		select {
+		case <-b.done:
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+		b.mu.Lock()
+		pods := slices.Clone(b.pods)
+		b.mu.Unlock()
+		for _, p := range pods {
+			ready := isReady(p.ops)
+			b.mu.Lock()
+			p.ready = ready
+			b.mu.Unlock()
+		}
+	}
+}
+
+func (b *balancer) next() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for range b.pods {
+		b.turns++
+		if p := b.pods[b.turns%len(b.pods)]; p.ready {
+			return p.device
+		}
+	}
+	return ""
+}
+
+// pass copies both ways, ends of streams too.
+func (b *balancer) pass(client net.Conn) {
+	defer client.Close()
+	gateway, err := net.Dial("tcp", b.next())
+	if err != nil {
+		b.t.Errorf("a gateway that was ready refuses: %v", err)
+		return
+	}
+	defer gateway.Close()
+	var up sync.WaitGroup
+	up.Go(func() {
+		_, _ = io.Copy(gateway, client)
+		_ = gateway.(*net.TCPConn).CloseWrite()
+	})
+	_, _ = io.Copy(client, gateway)
+	_ = client.(*net.TCPConn).CloseWrite()
+	up.Wait()
+}
+
+// sessions sums up what is open.
+func (b *balancer) sessions() (sum int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.pods {
+		sum += int(metric(b.t, p.ops, "linegate_sessions_open"))
+	}
+	return sum
+}
+
+func metric(t *testing.T, ops, name string) (value float64) {
+	t.Helper()
+	for line := range strings.Lines(get(t, ops+"/metrics", http.StatusOK)) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			if _, err := fmt.Sscan(text, &value); err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
+}

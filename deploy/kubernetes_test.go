@@ -21,7 +21,13 @@ type manifest struct {
 	Data     map[string]string
 	Spec     struct {
 		Selector any
-		Ports    []struct {
+		Strategy struct {
+			RollingUpdate struct {
+				MaxUnavailable int `yaml:"maxUnavailable"`
+				MaxSurge       int `yaml:"maxSurge"`
+			} `yaml:"rollingUpdate"`
+		}
+		Ports []struct {
 			Port       int
 			TargetPort string `yaml:"targetPort"`
 		}
@@ -43,6 +49,7 @@ type manifest struct {
 						Name          string
 						ContainerPort int `yaml:"containerPort"`
 					}
+					Lifecycle       any
 					ReadinessProbe  probe `yaml:"readinessProbe"`
 					LivenessProbe   probe `yaml:"livenessProbe"`
 					SecurityContext struct {
@@ -64,7 +71,10 @@ type manifest struct {
 }
 
 type probe struct {
-	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
+	HTTPGet          struct{ Path, Port string } `yaml:"httpGet"`
+	PeriodSeconds    int                         `yaml:"periodSeconds"`
+	TimeoutSeconds   int                         `yaml:"timeoutSeconds"`
+	FailureThreshold int                         `yaml:"failureThreshold"`
 }
 
 // gatewayConfig is what the tests look at of a gateway's configuration.
@@ -96,10 +106,6 @@ func TestKubernetesObjectsAgree(t *testing.T) {
 	pod := objects[2].Spec.Template.Spec
 	container := pod.Containers[0]
 
-	grace := time.Duration(pod.TerminationGracePeriodSeconds) * time.Second
-	if drain := config.Drain.Delay + config.Drain.Timeout; grace <= drain {
-		t.Errorf("terminationGracePeriodSeconds is %v, a drain takes %v", grace, drain)
-	}
 	if volume := pod.Volumes[0].Projected.Sources[0].ConfigMap.Name; volume != objects[1].Metadata.Name {
 		t.Errorf("the pod mounts the ConfigMap %q, it is called %q", volume, objects[1].Metadata.Name)
 	}
@@ -130,6 +136,40 @@ func TestKubernetesObjectsAgree(t *testing.T) {
 				t.Errorf("service %s sends port %d to %q, which is %d", service.Metadata.Name, port.Port, port.TargetPort, ports[port.TargetPort])
 			}
 		}
+	}
+}
+
+// TestKubernetesRollingUpdate: a pod goes when its successor is ready; who asks
+// /readyz has noticed before its listeners close; and it has time for its drain and
+// the second behind it, of which no hook takes any.
+func TestKubernetesRollingUpdate(t *testing.T) {
+	var config gatewayConfig
+	if err := yaml.Unmarshal([]byte(configMap(t)), &config); err != nil {
+		t.Fatal(err)
+	}
+	deployment := manifests(t)[2].Spec
+	pod := deployment.Template.Spec
+	container := pod.Containers[0]
+
+	if r := deployment.Strategy.RollingUpdate; r.MaxUnavailable != 0 || r.MaxSurge < 1 {
+		t.Errorf("a pod goes before its successor is there: %+v", r)
+	}
+	ready := container.ReadinessProbe
+	noticed := time.Duration(ready.PeriodSeconds*ready.FailureThreshold+1) * time.Second // 1 s is the default time-out
+	if ready.FailureThreshold == 0 || config.Drain.Delay <= noticed {
+		t.Errorf("drain.delay is %v, a probe notices within %v (%+v)", config.Drain.Delay, noticed, ready)
+	}
+	const spare = 3 * time.Second
+	grace := time.Duration(pod.TerminationGracePeriodSeconds) * time.Second
+	if drain := config.Drain.Delay + config.Drain.Timeout + time.Second; grace < drain+spare {
+		t.Errorf("terminationGracePeriodSeconds is %v, a drain takes %v", grace, drain)
+	}
+	if container.Lifecycle != nil {
+		t.Errorf("a hook takes of the grace: %v", container.Lifecycle)
+	}
+	// /healthz answers within 2 s, stuck or not.
+	if live := container.LivenessProbe; live.TimeoutSeconds <= 2 {
+		t.Errorf("the liveness probe does not wait for its answer: %+v", live)
 	}
 }
 

@@ -39,15 +39,38 @@ func (m *Manager) Tell(what ...string) error {
 	if !m.Wanted() {
 		return nil
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	message := []byte(strings.Join(what, "\n"))
+	if m.conn != nil && m.send(message) == nil {
+		return nil
+	}
+	if err := m.connect(); err != nil {
+		return err
+	}
+	return m.send(message)
+}
+
+// connect makes the connection that is kept, so that the watchdog hears of the
+// process when there are no descriptors left, too. Called with mu held.
+func (m *Manager) connect() error {
+	if m.conn != nil {
+		m.conn.Close()
+		m.conn = nil
+	}
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: m.address, Net: "unixgram"})
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	// The manager may be busy; nobody here waits for it for long.
-	if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+	m.conn = conn
+	return nil
+}
+
+// send does not wait for long for a manager that is busy.
+func (m *Manager) send(message []byte) error {
+	if err := m.conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
-	_, err = conn.Write([]byte(strings.Join(what, "\n")))
+	_, err := m.conn.Write(message)
 	return err
 }

@@ -5,9 +5,11 @@ package systemd
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,6 +19,9 @@ type Manager struct {
 	address  string        // to be told at; empty: wants to be told nothing
 	watchdog time.Duration // in which it wants a sign of life; 0: it does not
 	sockets  []socket      // handed over, and not asked for yet
+
+	mu   sync.Mutex
+	conn *net.UnixConn // to address; nil: none yet
 }
 
 // Take reads what the manager left in the environment, and takes that out of

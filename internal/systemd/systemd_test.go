@@ -185,6 +185,39 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestTellAgain: one descriptor serves for all that is told, and another when the
+// manager has begun anew.
+func TestTellAgain(t *testing.T) {
+	address := filepath.Join(t.TempDir(), "notify")
+	t.Setenv("NOTIFY_SOCKET", address)
+	m, err := Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns []*net.UnixConn
+	for range 2 {
+		_ = os.Remove(address)
+		socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := m.Tell(Alive); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 512)
+			if n, err := socket.Read(buf); err != nil || string(buf[:n]) != Alive {
+				t.Errorf("got %q, %v", buf[:n], err)
+			}
+			conns = append(conns, m.conn)
+		}
+		socket.Close()
+	}
+	if conns[0] != conns[2] || conns[3] != conns[5] {
+		t.Error("a descriptor for each message")
+	}
+}
+
 // TestTell: the manager gets one datagram, at a path and at an abstract address.
 func TestTell(t *testing.T) {
 	for _, address := range []string{filepath.Join(t.TempDir(), "notify"), fmt.Sprintf("@linegate-test-%d", os.Getpid())} {

@@ -32,7 +32,7 @@ said=$(systemd-analyze verify --man=no "$root/etc/systemd/system/linegate.servic
 	said="$said (status $?)"
 test -z "$said" || { echo "$said" >&2; exit 1; }
 # An exposure of 1.5 at most, of 10.
-systemd-analyze security --offline=true --threshold=15 --no-pager deploy/systemd/linegate.service >"$root/log" ||
+systemd-analyze security --offline=true --threshold=15 --no-pager "$root/etc/systemd/system/linegate.service" >"$root/log" ||
 	{ cat "$root/log" >&2; exit 1; }
 tail -n 1 "$root/log"
 

@@ -21,7 +21,7 @@ import (
 // drain.timeout (how evenly, gateway.TestShutdownOfAThousand says), each with its
 // own time to come back. A second after that the process is gone.
 func TestDrainOfAThousand(t *testing.T) {
-	const sessions, delay, window = 1000, 2 * time.Second, 6 * time.Second
+	const sessions, delay, window = 1000, 4 * time.Second, 6 * time.Second
 	issuer := authtest.Serve(t)
 	inDir(t, `listen: [{address: '127.0.0.1:0'}]
 ops: {address: '127.0.0.1:0'}

@@ -50,7 +50,7 @@ func TestRollingUpdateUnderLoad(t *testing.T) {
 	issuer := authtest.Serve(t)
 	inDir(t, `listen: [{address: '127.0.0.1:0'}]
 ops: {address: '127.0.0.1:0'}
-drain: {delay: 1s, timeout: 2s}`+issuerBlock(issuer))
+drain: {delay: 3s, timeout: 2s}`+issuerBlock(issuer))
 	b := newBalancer(t)
 	start := func() *killable {
 		p, ops := startReady(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))

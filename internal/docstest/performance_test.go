@@ -46,6 +46,13 @@ func TestPerformanceLinks(t *testing.T) {
 		if strings.Contains(link[1], "://") {
 			continue
 		}
+		if section, ok := strings.CutPrefix(link[1], "#"); ok {
+			heading := "\n## " + strings.ReplaceAll(section, "-", " ") + "\n"
+			if !strings.Contains(strings.ToLower(open(t, "performance.md").text), heading) {
+				t.Errorf("no section %s", section)
+			}
+			continue
+		}
 		if _, err := os.Stat(filepath.Join("..", "..", "docs", link[1])); err != nil {
 			t.Error(err)
 		}

@@ -68,6 +68,15 @@ func (g *Gateway) SetLimits(l Limits) {
 	g.limits = l
 }
 
+// SetMemoryShort has all that connect told to come back, until it is called with
+// false. Connections that are there stay.
+func (g *Gateway) SetMemoryShort(short bool) {
+	g.metrics.memoryShort.Store(short)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.short = short
+}
+
 // Limits returns the limits in force, defaults filled in.
 func (g *Gateway) Limits() Limits {
 	g.mu.Lock()
@@ -124,6 +133,8 @@ func (g *Gateway) refusal() wire.Code {
 	switch {
 	case g.closed:
 		return wire.Draining
+	case g.short:
+		return wire.TemporarilyUnavailable
 	case len(g.conns) >= g.limits.Connections:
 		return wire.TooManySessions
 	case g.strangersFull() && g.strangers.Len() == 0: // they are all being checked

@@ -85,6 +85,7 @@ type Gateway struct {
 	evicted   int       // tracked, and told to give way
 	refused   int       // connections that are being told to come back
 	told      sync.Cond // refused has become less
+	short     bool      // of memory
 	closed    bool
 }
 

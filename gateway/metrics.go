@@ -17,6 +17,7 @@ type Metrics struct {
 	acceptErrors atomic.Int64
 	panics       atomic.Int64
 	limit        atomic.Int64
+	memoryShort  atomic.Bool
 
 	mu        sync.RWMutex
 	listeners map[string]*listenerMetrics
@@ -30,6 +31,7 @@ type listenerMetrics struct {
 var (
 	openDesc         = describe("connections_open", "Connections accepted and not yet closed.")
 	limitDesc        = describe("connections_limit", "Connections that are served at once at most.")
+	shortDesc        = describe("memory_short", "1 while new connections are told to come back because memory is short.")
 	acceptedDesc     = describe("connections_accepted_total", "Connections accepted, by listener.", "listener")
 	closedDesc       = describe("connections_closed_total", "Connections closed, by reason.", "reason")
 	acceptErrorsDesc = describe("accept_errors_total", "Failures to accept a connection.")
@@ -72,6 +74,13 @@ func (m *Metrics) accept(l *Listener) {
 	m.listeners[l.Name].accepted.Add(1)
 }
 
+func oneIf(holds bool) int64 {
+	if holds {
+		return 1
+	}
+	return 0
+}
+
 // close counts a connection that ended. A code that is no reason to end is a
 // fault of whoever served it.
 func (m *Metrics) close(reason wire.Code) {
@@ -84,7 +93,7 @@ func (m *Metrics) close(reason wire.Code) {
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		openDesc, limitDesc, acceptedDesc, closedDesc, acceptErrorsDesc, panicsDesc, notAfterDesc,
+		openDesc, limitDesc, shortDesc, acceptedDesc, closedDesc, acceptErrorsDesc, panicsDesc, notAfterDesc,
 	} {
 		ch <- d
 	}
@@ -117,6 +126,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(openDesc, open)
 	gauge(limitDesc, m.limit.Load())
+	gauge(shortDesc, oneIf(m.memoryShort.Load()))
 	counter(acceptErrorsDesc, m.acceptErrors.Load())
 	counter(panicsDesc, m.panics.Load())
 }

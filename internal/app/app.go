@@ -202,6 +202,7 @@ func (a *App) Run(ctx context.Context) error {
 	background.Go(func() { a.issuers.run(work) })
 	background.Go(func() { a.sessions.Run(work) })
 	background.Go(func() { giveBack(work) })
+	background.Go(func() { watchMemory(work, memoryLimit(), a.gateway, a.log) })
 	failed := make(chan error, len(a.listeners)+2)
 	watched := make(map[*gateway.TLS]bool)
 	for _, l := range a.listeners {

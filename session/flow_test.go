@@ -268,6 +268,42 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// TestByeBehindWhatWasPushed: a client that reads too late for a pushed line gets all
+// those that fitted, and then the BYE.
+func TestByeBehindWhatWasPushed(t *testing.T) {
+	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t, tcpPair)}
+	for name, pair := range transports {
+		t.Run(name, func(t *testing.T) {
+			client, server := pair(t)
+			defer client.Close()
+			srv := newServer(t, Config{Rules: Rules{MaxOutbound: 64 << 10}})
+			s, in, ended := connect(t, srv, client, server)
+			fitted, text := 0, strings.Repeat("x", 8000)
+			for {
+				err := s.Push(fmt.Appendf(nil, "%d %s", fitted, text))
+				if errors.Is(err, ErrSlow) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				fitted++
+			}
+			for i := range fitted {
+				expect(t, in, fmt.Sprintf("from server: %d %s\n", i, text))
+			}
+			expect(t, in, "BYE slow_consumer ")
+			if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
+				t.Errorf("instead of the end: %q, %v", rest, err)
+			}
+			client.Close()
+			if got := <-ended; got != wire.SlowConsumer {
+				t.Fatal(got)
+			}
+		})
+	}
+}
+
 // TestBatchIsBounded: a client that never pauses gets its replies all the
 // same, and an order to end is heeded.
 func TestBatchIsBounded(t *testing.T) {

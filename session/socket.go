@@ -25,6 +25,14 @@ const (
 	// ping after a pause, which is all that most sessions ever say, leaves no
 	// reason to look: the stack that a goroutine begins with has room for it.
 	silence = time.Second
+	// busyTurn is for how long a session whose client never pauses is served before
+	// all others whose clients have sent something. Its goroutine steps back to where
+	// it waits for its socket, for only when no goroutine is left to run does the
+	// scheduler ask at once who else may; a mere runtime.Gosched would run it again.
+	busyTurn = 500 * time.Microsecond
+	// stepBack is for how long at most, where its client sends nothing more and its
+	// socket is not empty.
+	stepBack = time.Millisecond
 )
 
 // serveSocket waits for input, at most until the machine wants to look at the
@@ -79,6 +87,7 @@ func (s *Session) arm(now moment, due time.Duration) bool {
 // onReadable reads until the socket has no more, and serves each batch. It
 // reports whether something else than input is wanted.
 func (s *Session) onReadable(fd uintptr) (done bool) {
+	var begun time.Duration
 	for !s.urgent.Load() {
 		s.sitDown()
 		s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
@@ -104,6 +113,11 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 		if n < room && s.hot {
 			return false
 		}
+		if begun == 0 {
+			begun = now.mono
+		} else if now.mono-begun >= busyTurn {
+			return !s.arm(now, now.mono+stepBack)
+		}
 	}
 	return true
 }
@@ -125,14 +139,19 @@ func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 	if s.urgent.Load() { // an order may be to serve nothing more
 		now = s.obey(now)
 	}
-	now = s.serveInput(now)
-	if s.machine.need() != needInput || len(s.reply.buf) >= maxBatch {
-		return now, false
+	for {
+		now = s.serveInput(now)
+		if s.machine.need() != needInput {
+			return now, false
+		}
+		batch := len(s.reply.buf) >= maxBatch // there may be more in s.in
+		s.send(fd)
+		s.out.settle()
+		_, full := s.out.full()
+		if more = !full && now.mono < s.armed && !s.urgent.Load(); !more || !batch {
+			return now, more
+		}
 	}
-	s.send(fd)
-	s.out.settle()
-	_, full := s.out.full()
-	return now, !full && now.mono < s.armed
 }
 
 // silent reports whether the session has been so for long enough to be left to

@@ -117,8 +117,9 @@ func (l *greedyLoad) goodBeside() *load.Result {
 // beyond is how many answers a member got that its rate does not explain. AUTH is a
 // line, too, and a second's may come at once.
 func (m *member) beyond(rate int) int {
+	taken := int(m.taken.Load())
 	most := int(float64(rate)*(1+time.Since(m.since).Seconds())) - 1
-	return max(0, int(m.taken.Load())-most)
+	return max(0, taken-most)
 }
 
 // awaitBackPressure waits until slow clients send hardly more than they read.

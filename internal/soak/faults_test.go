@@ -39,7 +39,7 @@ func (s *site) misfortunes(ctx context.Context, round int) {
 
 // pause waits for a while, and reports whether there is still time.
 func pause(ctx context.Context, r *rand.Rand, least, most time.Duration) bool {
-	timer := time.NewTimer(least + rand1(r, most-least))
+	timer := time.NewTimer(least + below(r, most-least))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -49,7 +49,7 @@ func pause(ctx context.Context, r *rand.Rand, least, most time.Duration) bool {
 	}
 }
 
-func rand1(r *rand.Rand, below time.Duration) time.Duration {
+func below(r *rand.Rand, below time.Duration) time.Duration {
 	return time.Duration(r.Int64N(int64(below)))
 }
 
@@ -61,7 +61,7 @@ func (s *site) faults(secure bool) chaos.Faults {
 	r := s.random
 	var f chaos.Faults
 	if r.IntN(3) == 0 {
-		f.Delay = rand1(r, 50*time.Millisecond)
+		f.Delay = below(r, 50*time.Millisecond)
 	}
 	if r.IntN(3) == 0 {
 		f.Rate = 4<<10 + r.IntN(256<<10)
@@ -95,7 +95,7 @@ func (s *site) issuerFaults() chaos.Faults {
 	}
 	s.count("fault: on the way to the issuer", 1)
 	return chaos.Faults{
-		Delay: rand1(r, 300*time.Millisecond), Piece: 1 + r.IntN(2000),
+		Delay: below(r, 300*time.Millisecond), Piece: 1 + r.IntN(2000),
 		End: chaos.End(r.IntN(4)), After: 1 + r.Int64N(2000),
 	}
 }
@@ -127,6 +127,19 @@ func (s *site) rotate(_ context.Context, r *rand.Rand) {
 	}
 }
 
+// replaceKeys has one new key take the place of all, at no moment beside them:
+// whoever has fetched it has them no more.
+func (s *site) replaceKeys() {
+	for _, old := range s.keys {
+		s.remove(old.ID)
+		s.issuer.Remove(old.ID)
+	}
+	next := s.issuer.NewKey()
+	s.issuer.Sign(next)
+	s.issuer.Republish(next)
+	s.keys = append(s.keys[:0], next)
+}
+
 func (s *site) outage(ctx context.Context, r *rand.Rand) {
 	failures := append(authtest.Failures(), authtest.Slow)
 	failure := failures[r.IntN(len(failures))]
@@ -137,9 +150,9 @@ func (s *site) outage(ctx context.Context, r *rand.Rand) {
 }
 
 const (
-	notReloaded    = "configuration not reloaded"
-	lastReload     = "linegate_config_last_reload_success_timestamp_seconds"
-	reloadSucceded = "linegate_config_last_reload_successful"
+	notReloaded     = "configuration not reloaded"
+	lastReload      = "linegate_config_last_reload_success_timestamp_seconds"
+	reloadSucceeded = "linegate_config_last_reload_successful"
 )
 
 // reload puts another configuration into force, or tries to with one that is
@@ -151,7 +164,7 @@ func (s *site) reload(_ context.Context, r *rand.Rand) {
 		s.gateway.log.expect(notReloaded)
 		s.gateway.configure(s.configuration(r, level) + "\nno_such_key: 1\n")
 		s.gateway.signal(syscall.SIGHUP)
-		s.gateway.eventually("told that a reload failed", func() bool { return s.metric(reloadSucceded) == 0 })
+		s.gateway.eventually("told that a reload failed", func() bool { return s.metric(reloadSucceeded) == 0 })
 		if now := s.metric(lastReload); now != before {
 			s.find("a broken configuration was put into force")
 		}
@@ -163,7 +176,7 @@ func (s *site) reload(_ context.Context, r *rand.Rand) {
 	}
 	s.gateway.configure(s.configuration(r, level))
 	s.gateway.signal(syscall.SIGHUP)
-	s.gateway.eventually("reloaded", func() bool { return s.metric(lastReload) > before && s.metric(reloadSucceded) == 1 })
+	s.gateway.eventually("reloaded", func() bool { return s.metric(lastReload) > before && s.metric(reloadSucceeded) == 1 })
 	s.count("reloads", 1)
 }
 

@@ -48,7 +48,7 @@ func (s *site) clients(ctx context.Context, round int) {
 	}
 }
 
-func someLife(r *rand.Rand) time.Duration { return 6*time.Second + rand1(r, 10*time.Second) }
+func someLife(r *rand.Rand) time.Duration { return 6*time.Second + below(r, 10*time.Second) }
 
 // device is a program that uses the client package: it pings, renews its token,
 // and comes back.

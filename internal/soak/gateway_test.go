@@ -46,8 +46,8 @@ func build(t testing.TB) string {
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	make := exec.Command("go", append(args, "../../cmd/linegate")...)
-	if said, err := make.CombinedOutput(); err != nil {
+	compile := exec.Command("go", append(args, "../../cmd/linegate")...)
+	if said, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, said)
 	}
 	return program

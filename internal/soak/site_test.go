@@ -50,6 +50,7 @@ type site struct {
 	random *rand.Rand // of the faults of connections
 	keys   []*mint.Key
 	tokens map[string]*token // the last of each subject
+	shown  []*token          // all of this round
 	live   map[*dialogue]bool
 	pair   int // number of the certificate in use
 }
@@ -100,7 +101,7 @@ func (s *site) configuration(r *rand.Rand, level string) string {
 ops: {address: "127.0.0.1:0", pprof: true}
 admin: {address: "127.0.0.1:0", issuers: [staff]}
 state_dir: %q
-session: {handshake_timeout: 10s, auth_timeout: %v, idle_timeout: %ds, write_timeout: %ds, reauth_notice: %ds}
+session: {handshake_timeout: 10s, auth_timeout: %v, idle_timeout: %ds, write_timeout: %ds, reauth_notice: %ds, lines_per_second: %d}
 limits: {connections: %d, unauthenticated: %d}
 drain: {timeout: %v}
 log: {level: %s}
@@ -111,9 +112,9 @@ issuers:
     audience: [%s]
     required_scopes: [%q]
     jwks: {refresh_interval: %ds, cooldown: %dms, timeout: 1s, removal_grace: %ds}
-  - {name: staff, issuer: %q, audience: [%[15]s], required_scopes: [%[16]q]}
+  - {name: staff, issuer: %q, audience: [%[16]s], required_scopes: [%[17]q]}
 `, s.file("crt"), s.file("key"), filepath.Join(s.dir, "state"),
-		authTimeout, 4+r.IntN(3), 3+r.IntN(2), 1+r.IntN(5),
+		authTimeout, 4+r.IntN(3), 3+r.IntN(2), 1+r.IntN(5), r.IntN(3)*300,
 		900+r.IntN(200), 300+r.IntN(100), drainTimeout,
 		level,
 		s.issuer.URL, s.toIssuer.Addr(), authtest.JWKSPath, authtest.Audience, authtest.Scope,
@@ -178,6 +179,11 @@ func (s *site) newToken(subject string, life time.Duration, changes ...authtest.
 		authtest.Claim("iat", t.issued.Unix()), authtest.Claim("exp", t.expires.Unix()),
 	}
 	t.text = s.issuer.Token(append(all, changes...)...)
+	if len(changes) == 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.shown = append(s.shown, t)
+	}
 	return t
 }
 

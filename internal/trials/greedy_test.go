@@ -17,13 +17,14 @@ import (
 // send all they can, above lines_per_second, and read it all.
 //
 // Rounds with those take turns with rounds without, so that both meet the same
-// machine.
+// machine. The write time-out is long: on a machine that is busy with other things,
+// the kernel may see a slow client take nothing for some seconds.
 func TestSlowAndGreedy(t *testing.T) {
 	t.Parallel()
 	size := sizes().greedy
 	iss := authtest.Serve(t)
 	l := &greedyLoad{
-		gateway: start(t, fmt.Sprintf("limits: {unauthenticated: 10000}\nsession: {lines_per_second: %d}", size.linesPerSecond),
+		gateway: start(t, fmt.Sprintf("limits: {unauthenticated: 10000}\nsession: {write_timeout: 60s, lines_per_second: %d}", size.linesPerSecond),
 			trusted(iss, "jwks: {cooldown: 1s}")),
 		size: size, token: iss.Token(),
 	}

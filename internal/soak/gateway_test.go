@@ -206,9 +206,9 @@ func (h held) String() string {
 	return fmt.Sprintf("%v goroutines, %v descriptors, %.1f MiB resident", h.goroutines, h.descriptors, float64(h.resident)/(1<<20))
 }
 
-// settle returns what the process holds after a round. Its goroutines and
-// descriptors must be as many as before; where there is no before it is the
-// least of some seconds, since a fetch of keys may be under way.
+// settle returns what the process holds after a round: the least of some seconds,
+// or until it is no more than before. A scrape has goroutines of its own, more or
+// fewer, and a fetch of keys may be under way.
 func (g *gateway) settle(before *held) (after held) {
 	g.scraping.Lock()
 	defer g.scraping.Unlock()
@@ -220,7 +220,7 @@ func (g *gateway) settle(before *held) (after held) {
 	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		now := look()
 		after.goroutines, after.descriptors = min(after.goroutines, now.goroutines), min(after.descriptors, now.descriptors)
-		if before != nil && after.goroutines == before.goroutines && after.descriptors == before.descriptors {
+		if before != nil && after.goroutines <= before.goroutines && after.descriptors <= before.descriptors {
 			break
 		}
 		if took := time.Since(begun); before == nil && took > 8*time.Second || took > patience/2 {

@@ -52,6 +52,8 @@ type site struct {
 	tokens map[string]*token // the last of each subject
 	shown  []*token          // all of this round
 	live   map[*dialogue]bool
+	opens  string // the operator's token, since opened
+	opened time.Time
 	pair   int // number of the certificate in use
 }
 
@@ -187,9 +189,15 @@ func (s *site) newToken(subject string, life time.Duration, changes ...authtest.
 	return t
 }
 
-// operator is a token that opens the admin API.
+// operator is a token that opens the admin API; the same for half of its life, or
+// as many would be remembered as there are requests.
 func (s *site) operator() string {
-	return s.staff.Token(authtest.Claim("scope", "linegate:admin"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.opened) > authtest.Lifetime/2 {
+		s.opens, s.opened = s.staff.Token(authtest.Claim("scope", "linegate:admin")), time.Now()
+	}
+	return s.opens
 }
 
 // track has d among those that kicks and revocations may meet.

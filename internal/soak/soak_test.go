@@ -47,6 +47,8 @@ func TestSoak(t *testing.T) {
 		after := s.gateway.settle(&first)
 		t.Logf("round %2d: %v; %s", round+1, after, after.memory)
 		s.compare(round, first, after)
+		// If it was not quite at rest after the first round it is held to less now.
+		first.goroutines, first.descriptors = min(first.goroutines, after.goroutines), min(first.descriptors, after.descriptors)
 	}
 	close(stop)
 	scraper.Wait()
@@ -201,7 +203,7 @@ func (s *site) part(round int) {
 
 // compare asks that a round left nothing behind.
 func (s *site) compare(round int, first, after held) {
-	if after.goroutines != first.goroutines || after.descriptors != first.descriptors {
+	if after.goroutines > first.goroutines || after.descriptors > first.descriptors {
 		s.find("after round %d there are %v, and after the first there were %v\n%s\nafter the first:\n%s", round+1, after, first, after.stacks, first.stacks)
 	}
 	// A short round has not done everything once. And with the race detector it is

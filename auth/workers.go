@@ -22,12 +22,17 @@ type workers struct {
 	mu      sync.Mutex
 	waiting [2][]*job // for clients, then for strangers; in the order of their coming
 	running int
+	inARow  int // clients, since a stranger
 	cost    cost
 }
 
 // whose is for whom a job is done. A client, who has a session, comes before all
-// strangers: no flood of theirs makes a renewal come too late.
+// strangers: no flood of theirs makes a renewal come too late. Only when so many
+// clients came in a row is it a stranger's turn: clients that renew all the time
+// keep nobody out.
 type whose int
+
+const maxInARow = 8
 
 const (
 	client whose = iota
@@ -91,11 +96,9 @@ func (w *workers) enqueue(who whose, j *job) (wait time.Duration) {
 
 func (w *workers) work() {
 	for j := w.next(); j != nil; j = w.next() {
-		if j.ctx.Err() == nil {
-			start := time.Now()
-			j.run()
-			w.took(time.Since(start))
-		}
+		start := time.Now()
+		j.run()
+		w.took(time.Since(start))
 		close(j.done)
 		runtime.Gosched() // sessions that have something to serve come first
 	}
@@ -112,17 +115,31 @@ func (j *job) run() {
 func (w *workers) next() *job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for who, jobs := range w.waiting {
-		if len(jobs) > 0 {
-			j := jobs[0]
-			jobs[0] = nil // what is done is not kept for as long as the line lasts
-			w.waiting[who] = jobs[1:]
-			return j
+	for who := range w.waiting {
+		for len(w.waiting[who]) > 0 && w.waiting[who][0].ctx.Err() != nil {
+			close(w.first(whose(who)).done) // its time is over
 		}
+	}
+	switch clients, strangers := len(w.waiting[client]), len(w.waiting[stranger]); {
+	case clients > 0 && (strangers == 0 || w.inARow < maxInARow):
+		w.inARow++
+		return w.first(client)
+	case strangers > 0:
+		w.inARow = 0
+		return w.first(stranger)
 	}
 	w.running--
 	w.waiting = [2][]*job{}
 	return nil
+}
+
+// first takes the first out of a line.
+func (w *workers) first(who whose) *job {
+	jobs := w.waiting[who]
+	j := jobs[0]
+	jobs[0] = nil // what is done is not kept for as long as the line lasts
+	w.waiting[who] = jobs[1:]
+	return j
 }
 
 func (w *workers) took(d time.Duration) {

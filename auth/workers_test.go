@@ -45,6 +45,39 @@ func TestWorkers(t *testing.T) {
 			}
 		})
 	})
+	t.Run("clients that never stop renewing keep no stranger out, or waiting beyond its time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := workers{max: 1}
+			var over atomic.Bool
+			slow := func() { time.Sleep(100 * time.Millisecond) }
+			for range 2 * maxInARow {
+				go func() {
+					for !over.Load() {
+						_ = w.do(t.Context(), client, slow)
+					}
+				}()
+			}
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			var done, late atomic.Int32
+			for range 10 {
+				go func() {
+					if w.do(ctx, stranger, slow) == nil {
+						done.Add(1)
+					} else {
+						late.Add(1)
+					}
+				}()
+			}
+			time.Sleep(5200 * time.Millisecond)
+			// In 5 s there are 50 turns, of which one in 9 is a stranger's.
+			if d, l := done.Load(), late.Load(); d < 5 || d > 6 || d+l != 10 {
+				t.Errorf("%d strangers were served, and %d told that it is too late", d, l)
+			}
+			over.Store(true)
+		})
+	})
 	t.Run("what could not be done in its time is refused at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := workers{max: 1}

@@ -37,6 +37,35 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A storm after which somebody is not back is no storm survived, in whichever round
+// that was, and however fast the others were.
+func TestTableOfAStorm(t *testing.T) {
+	rounds := []figures{
+		{{stormLive, linegate}: 1, {stormLive, redis}: 1, {stormLive + failures, linegate}: 0},
+		{{stormLive, linegate}: 1, {stormLive, redis}: 1, {stormLive + failures, linegate}: 7},
+		{{stormLive, linegate}: 1, {stormLive, redis}: 1, {stormLive + failures, linegate}: 0},
+	}
+	got := table(rounds)
+	for _, want := range []string{
+		"| storm, server still up: s | 1.00 | 1.00 | 1.00x Redis | 1.60x | 1.25x | **not met** |\n",
+		"- storm, server still up, linegate: 7 connections failed",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("without %q\n%s", want, got)
+		}
+	}
+}
+
+// The page says how many rounds its medians are of.
+func TestFacts(t *testing.T) {
+	b := &bench{bin: t.TempDir()}
+	for rounds, want := range map[int]string{1: ", in full. One round.\n", 3: ", in full. Medians of 3 rounds.\n"} {
+		if got := b.facts(t.Context(), rounds); !strings.Contains(got, want) {
+			t.Errorf("%d rounds: %q", rounds, got)
+		}
+	}
+}
+
 // What a new token costs is counted in checks above the connection.
 func TestAboveConnect(t *testing.T) {
 	f := figures{{newLogin, linegate}: 110, {seenLogin, goserver}: 44}

@@ -12,19 +12,26 @@ import (
 )
 
 // facts tells where, when and with what the table was made.
-func (b *bench) facts(ctx context.Context) string {
+func (b *bench) facts(ctx context.Context, rounds int) string {
 	size := "in full"
 	if b.scale.quick {
 		size = "a quick run with small counts, which says less"
 	}
 	facts := []string{
-		fmt.Sprintf("Measured on %s, %s.", time.Now().UTC().Format(time.DateOnly), size),
+		fmt.Sprintf("Measured on %s, %s. %s.", time.Now().UTC().Format(time.DateOnly), size, medians(rounds)),
 		fmt.Sprintf("Machine: %d cores of %s, %s of memory, %s, load average %s at the start, %s open files.",
 			runtime.NumCPU(), field("/proc/cpuinfo", "model name"), gibibytes(field("/proc/meminfo", "MemTotal")),
 			"Linux "+firstLine("/proc/sys/kernel/osrelease"), loadAverage(), openFiles()),
 		"Versions: " + strings.Join(b.versions(ctx), "; ") + ".",
 	}
 	return strings.Join(facts, "\n") + "\n\n"
+}
+
+func medians(rounds int) string {
+	if rounds == 1 {
+		return "One round"
+	}
+	return fmt.Sprintf("Medians of %d rounds", rounds)
 }
 
 func (b *bench) versions(ctx context.Context) []string {

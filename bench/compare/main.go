@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer bench.close()
-	facts := bench.facts(ctx)
+	facts := bench.facts(ctx, o.runs)
 	var rounds []figures
 	var problems []string
 	for i := range o.runs {
@@ -134,6 +134,16 @@ func median(rounds []figures, of func(figures) (float64, bool)) (float64, bool) 
 		return (all[n/2-1] + all[n/2]) / 2, true
 	}
 	return all[len(all)/2], true
+}
+
+// most returns the greatest figure of a cell: what happened in one round happened.
+func most(rounds []figures, cell key) (greatest float64, ok bool) {
+	for _, f := range rounds {
+		if v, measured := f[cell]; measured {
+			greatest, ok = max(greatest, v), true
+		}
+	}
+	return greatest, ok
 }
 
 // at returns the figure of a cell.

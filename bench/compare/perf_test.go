@@ -57,7 +57,7 @@ func TestCPU(t *testing.T) {
 		{echo1, load.Config{Mode: load.Echo, Size: 36}, 30_000, 1.2},
 		{ping32, load.Config{Mode: load.Ping, Pipeline: 32}, 600_000, 0.85},
 		{echo32, load.Config{Mode: load.Echo, Size: 36, Pipeline: 32}, 600_000, 0.85},
-		{seenLogin, load.Config{Mode: load.Login}, 5000, 1.7},
+		{seenLogin, load.Config{Mode: load.Login}, 5000, 1.55},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			within(t, tt.most, func() (float64, error) {
@@ -68,7 +68,7 @@ func TestCPU(t *testing.T) {
 		})
 	}
 	t.Run(newLogin, func(t *testing.T) { // in bare checks above the usual Go server's connect
-		within(t, 2.3, func() (float64, error) {
+		within(t, 1.9, func() (float64, error) {
 			fresh, err := b.issuer.tokens(b.scale.logins)
 			if err != nil {
 				return 0, err

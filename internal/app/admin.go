@@ -67,10 +67,22 @@ func (s *adminServer) serve() error {
 	if s.tls == nil {
 		return s.server.Serve(s.socket)
 	}
-	return s.server.Serve(tls.NewListener(s.socket, &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.tls.Config(), nil },
-	}))
+	return s.server.Serve(adminTLS{s.socket, s.tls})
+}
+
+// adminTLS gives each connection the TLS of its time, ticket keys included, which
+// tls.Config.GetConfigForClient would leave as they were.
+type adminTLS struct {
+	net.Listener
+	tls *gateway.TLS
+}
+
+func (l adminTLS) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(nc, l.tls.Config()), nil
 }
 
 // watch takes up certificates that changed, until ctx is done.

@@ -83,6 +83,10 @@ func (is *issuers) prepare(configs []config.Issuer) ([]*source, error) {
 		}
 		sources = append(sources, next)
 	}
+	// What use would refuse is refused here, where nothing has changed yet.
+	if _, err := auth.NewVerifier(auth.Config{Issuers: verifierConfigs(sources)}); err != nil {
+		return nil, err
+	}
 	return sources, nil
 }
 

@@ -1,0 +1,168 @@
+package app
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/config"
+)
+
+// TestReloadIsAllOrNothing: a configuration that is another in every part, and in
+// one of them bad, changes none of them, whichever it is.
+func TestReloadIsAllOrNothing(t *testing.T) {
+	r := start(t, func(c *config.Config) {
+		withAdmin(c)
+		c.Admin.TLS = config.AdminTLS{Cert: c.Listen[1].TLS.Cert, Key: c.Listen[1].TLS.Key}
+	})
+	r.waitReady()
+	d := r.login(true)
+	second := authtest.Serve(t, authtest.Named("second"))
+	certs, strange := certtest.New(t), certtest.New(t)
+	other := func() *config.Config {
+		next := *r.cfg
+		next.Issuers = slices.Clone(r.cfg.Issuers)
+		next.Listen = slices.Clone(r.cfg.Listen)
+		next.Issuers[0].Name, next.Issuers[0].Issuer = "second", second.URL
+		next.Listen[1].TLS = &config.TLS{Cert: certs.Cert, Key: certs.Key}
+		next.Admin.TLS = config.AdminTLS{Cert: certs.Cert, Key: certs.Key}
+		next.Admin.Issuers = []string{"second"}
+		next.Limits.Connections = 5
+		next.Log.Level = "error"
+		return &next
+	}
+	for _, row := range []struct {
+		name  string
+		spoil func(*config.Config)
+		want  string
+	}{
+		{"no such log level", func(c *config.Config) { c.Log.Level = "loud" }, "log.level: "},
+		{"no certificate", func(c *config.Config) { c.Listen[1].TLS.Cert = "/nowhere.crt" }, "listen[1].tls: open /nowhere.crt: "},
+		{"another's key", func(c *config.Config) { c.Listen[1].TLS.Key = strange.Key }, "listen[1].tls: "},
+		{"no client authority", func(c *config.Config) { c.Listen[1].TLS.ClientCA = certs.Key }, "listen[1].tls: "},
+		{"the admin API's key", func(c *config.Config) { c.Admin.TLS.Key = strange.Key }, "admin.tls: "},
+		{"no authorities for the key set", func(c *config.Config) { c.Issuers[0].JWKS.CAFile = "/nowhere.pem" }, "issuers[0]: "},
+		{"an issuer twice", func(c *config.Config) { c.Issuers = append(c.Issuers, c.Issuers[0]) }, `auth: issuer "second": `},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			next := other()
+			row.spoil(next)
+			limits, level := r.gateway.Limits(), r.logLevel.Level()
+			counted := r.metric("linegate_auth_attempts_total", `issuer="main"`, `outcome="ok"`)
+			if err := r.Reload(next); err == nil || !strings.HasPrefix(err.Error(), row.want) {
+				t.Fatalf("error %v, want %s", err, row.want)
+			}
+			if got := r.metric("linegate_config_last_reload_successful"); got != 0 {
+				t.Errorf("last reload successful: %v", got)
+			}
+			if r.gateway.Limits() != limits || r.logLevel.Level() != level || r.App.cfg != r.cfg {
+				t.Errorf("limits %+v, level %v", r.gateway.Limits(), r.logLevel.Level())
+			}
+			if got := r.metric("linegate_auth_attempts_total", `issuer="main"`, `outcome="ok"`); got != counted {
+				t.Errorf("%v logins counted, before there were %v", got, counted)
+			}
+			if _, body := r.get("/metrics"); strings.Contains(body, `issuer="second"`) {
+				t.Error("the other issuer has metrics")
+			}
+			d.lives()
+			r.login(true).Close() // the certificate and the issuer
+			r.refuses(second.Token())
+			client := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.certs.Roots()}}
+			if status, text := r.adminAs(client, "https://", r.operator(), "GET", "/v1/sessions", ""); status != http.StatusOK {
+				t.Errorf("admin API: %d %s", status, text)
+			}
+		})
+	}
+
+	// Without a fault, all of it is another.
+	if err := r.Reload(other()); err != nil {
+		t.Fatal(err)
+	}
+	if r.gateway.Limits().Connections != 5 || r.logLevel.Level() != slog.LevelError || r.metric("linegate_config_last_reload_successful") != 1 {
+		t.Errorf("limits %+v, level %v", r.gateway.Limits(), r.logLevel.Level())
+	}
+	r.refuses(r.issuer.Token())
+	in := r.dialTLS("tls", &tls.Config{RootCAs: certs.Roots(), ServerName: "localhost"})
+	in.say("AUTH " + second.Token())
+	in.expect("OK AUTH ")
+	client := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: certs.Roots()}}
+	operator := second.Token(authtest.Claim("scope", "linegate:admin"))
+	if status, text := r.adminAs(client, "https://", operator, "GET", "/v1/sessions", ""); status != http.StatusOK {
+		t.Errorf("admin API: %d %s", status, text)
+	}
+}
+
+// refuses wants a token to let nobody in.
+func (r *running) refuses(token string) {
+	r.t.Helper()
+	d := r.dial(false)
+	d.say("AUTH " + token)
+	d.expect("BYE invalid_token ")
+	d.Close()
+}
+
+// TestResumptionOverReload: who was let in by his certificate, at a listener or at
+// the admin API, resumes no TLS session when the client authorities are others,
+// and gets in no more.
+func TestResumptionOverReload(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			clients, others := certtest.New(t), certtest.New(t)
+			r := start(t, func(c *config.Config) {
+				withAdmin(c)
+				c.Listen[1].TLS.ClientCA = clients.CA
+				c.Admin.TLS = config.AdminTLS{Cert: c.Listen[1].TLS.Cert, Key: c.Listen[1].TLS.Key, ClientCA: clients.CA}
+			})
+			r.waitReady()
+			own := clients.Issue("alice")
+			places := map[string]*tls.Config{r.Addr("tls").String(): nil, r.AdminAddr().String(): nil}
+			for address := range places {
+				cfg := &tls.Config{
+					RootCAs: r.certs.Roots(), MinVersion: version, MaxVersion: version,
+					// By whatever CA the server names.
+					GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil },
+					ClientSessionCache:   tls.NewLRUClientSessionCache(1),
+				}
+				places[address] = cfg
+				for visit, want := range []bool{false, true} {
+					if resumed, err := greet(address, cfg); err != nil || resumed != want {
+						t.Fatalf("%s, visit %d: resumed %t, %v", address, visit, resumed, err)
+					}
+				}
+			}
+			next := *r.cfg
+			next.Listen = slices.Clone(r.cfg.Listen)
+			next.Listen[1].TLS = &config.TLS{Cert: r.certs.Cert, Key: r.certs.Key, ClientCA: others.CA}
+			next.Admin.TLS.ClientCA = others.CA
+			if err := r.Reload(&next); err != nil {
+				t.Fatal(err)
+			}
+			for address, cfg := range places {
+				if resumed, err := greet(address, cfg); resumed || err == nil {
+					t.Errorf("%s: resumed %t, %v", address, resumed, err)
+				}
+			}
+		})
+	}
+}
+
+// greet says what devices and the admin API both answer, and tells whether the TLS
+// session was resumed. Under TLS 1.3 tickets, or a refusal, come with the answer.
+func greet(address string, cfg *tls.Config) (resumed bool, err error) {
+	nc, err := tls.Dial("tcp", address, cfg)
+	if err != nil {
+		return false, err
+	}
+	defer nc.Close()
+	resumed = nc.ConnectionState().DidResume
+	if _, err := nc.Write([]byte("GET / HTTP/1.0\r\n\r\n")); err != nil {
+		return resumed, err
+	}
+	_, err = nc.Read(make([]byte, 1))
+	return resumed, err
+}

@@ -11,20 +11,16 @@ import (
 
 // handshakes bounds how many TLS handshakes are computed at once: that is what a
 // flood would buy, and live sessions need the processors too. The others wait in
-// line; whoever would wait too long is closed before anything was computed.
+// line until their deadline; whoever could not have a turn by then, even if the
+// processors had nothing else to do, is closed before anything is computed.
 type handshakes struct {
 	max int
 
 	mu      sync.Mutex
 	running int
 	line    list.List     // of chan struct{}, closed when the turn has come
-	cost    time.Duration // of one turn, lately
+	cost    time.Duration // of one turn at least, lately
 }
-
-// maxHandshakeWait is how long a handshake waits for a turn, at most until its
-// deadline. One that has had
-// none is refused at once when, as far as can be told, it would wait longer.
-const maxHandshakeWait = 2 * time.Second
 
 var errBusy = errors.New("too many TLS handshakes wait to be computed")
 
@@ -54,18 +50,22 @@ func (t *turn) Begin() error {
 func (t *turn) End() {
 	took := time.Since(t.since)
 	t.mu.Lock()
-	t.cost += (took - t.cost) / 16
+	if t.cost += t.cost / 16; t.cost == 0 || took < t.cost {
+		// By the clock a turn also has in it what else the processors had to do
+		// meanwhile, so the least tells, as long as it is not long ago.
+		t.cost = took
+	}
 	t.mu.Unlock()
 	t.pass()
 }
 
 func (t *turn) await() error {
-	place, err := t.enter(t.since.IsZero())
+	place, err := t.enter()
 	if place == nil {
 		return err
 	}
 	ready := place.Value.(chan struct{})
-	timer := time.NewTimer(min(maxHandshakeWait, time.Until(t.until)))
+	timer := time.NewTimer(time.Until(t.until))
 	defer timer.Stop()
 	select {
 	case <-ready:
@@ -79,17 +79,18 @@ func (t *turn) await() error {
 }
 
 // enter takes a turn if one is free, and otherwise a place in the line.
-func (h *handshakes) enter(new bool) (*list.Element, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.running < h.max {
-		h.running++
+func (t *turn) enter() (*list.Element, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running < t.max {
+		t.running++
 		return nil, nil
 	}
-	if wait := time.Duration(h.line.Len()) * h.cost / time.Duration(h.max); new && wait > maxHandshakeWait {
+	first := t.since.IsZero() // what was begun is not given up as long as there is hope
+	if wait := time.Duration(t.line.Len()) * t.cost / time.Duration(t.max); first && wait > time.Until(t.until) {
 		return nil, errBusy
 	}
-	return h.line.PushBack(make(chan struct{})), nil
+	return t.line.PushBack(make(chan struct{})), nil
 }
 
 // pass gives a turn to whoever has waited longest.

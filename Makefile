@@ -48,7 +48,7 @@ lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, FUZZTIME=30s each, one a processor at once; stops at a finding
-	sh scripts/fuzz.sh $(FUZZTIME)
+	sh scripts/fuzz.sh $(FUZZTIME) $(if $(TARGETS),'$(TARGETS)')
 
 .PHONY: bench
 bench: ## benchmarks, with allocations

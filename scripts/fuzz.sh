@@ -1,9 +1,10 @@
 #!/bin/sh
-# Runs every fuzz target of the tree, each for the time given (30s, or a count
-# such as 100000x), as many at once as there are processors, one worker each: so
-# none of them waits for another's end. Starts no other after a finding, whose
-# input go test has then written to the package's testdata/fuzz. Finding no
-# target at all is an error.
+# fuzz.sh [TIME [PATTERN]]: runs every fuzz target of the tree, or those whose name
+# the pattern matches (with a ! before it: those that it does not), each for the time
+# given (30s, or a count such as 100000x), as many at once as there are processors,
+# one worker each: so none of them waits for another's end. Starts no other after a
+# finding, whose input go test has then written to the package's testdata/fuzz.
+# Finding no target at all is an error.
 set -eu
 
 # one TIME PACKAGE TARGET: runs one of them, and then shows what it said. 255
@@ -39,9 +40,10 @@ if [ "${1:-}" = --one ]; then
 	one "$@"
 fi
 
-time=${1:-30s}
+time=${1:-30s} pattern=${2:-.}
+case $pattern in !*) match=-vE pattern=${pattern#!} ;; *) match=-E ;; esac
 targets=$(grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . |
-	sed 's|/[^/]*:func | |' | sort)
+	sed 's|/[^/]*:func | |' | sort | grep $match -- "$pattern") || true
 test -n "$targets" || { echo "fuzz: no target found" >&2; exit 1; }
 echo "$targets" | xargs -L 1 -P "$(getconf _NPROCESSORS_ONLN)" sh "$0" --one "$time"
 echo "fuzz: $(echo "$targets" | wc -l) targets, $time each"

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -113,4 +115,61 @@ func TestTLSVersionsAndClients(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTLSFilesSwapped: files that are replaced by rename, one by one, or all at once
+// behind a link as Kubernetes mounts them, are taken up when they fit together.
+func TestTLSFilesSwapped(t *testing.T) {
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, version := range []string{"v1", "v2", "v3"} {
+		a := certtest.New(t)
+		do(os.Mkdir(in(version), 0o700))
+		do(os.Rename(a.Cert, in(version+"/tls.crt")))
+		do(os.Rename(a.Key, in(version+"/tls.key")))
+	}
+	do(os.Symlink("v1", in("data")))
+	do(os.Symlink("data/tls.crt", in("tls.crt")))
+	do(os.Symlink("data/tls.key", in("tls.key")))
+	secure, err := NewTLS(TLSConfig{CertFile: in("tls.crt"), KeyFile: in("tls.key")})
+	do(err)
+	want := func(version string) {
+		t.Helper()
+		pair, err := tls.LoadX509KeyPair(in(version+"/tls.crt"), in(version+"/tls.key"))
+		do(err)
+		if !bytes.Equal(secure.Config().Certificates[0].Certificate[0], pair.Certificate[0]) {
+			t.Errorf("not the certificate of %s", version)
+		}
+	}
+	want("v1")
+
+	do(os.Symlink("v2", in("data.new")))
+	do(os.Rename(in("data.new"), in("data")))
+	if changed, err := secure.Reload(); err != nil || !changed {
+		t.Errorf("behind a link: changed %t, %v", changed, err)
+	}
+	want("v2")
+
+	copied := func(name string) {
+		text, err := os.ReadFile(in("v3/" + name))
+		do(err)
+		do(os.WriteFile(in("new"), text, 0o600))
+		do(os.Rename(in("new"), in(name)))
+	}
+	copied("tls.crt")
+	if changed, err := secure.Reload(); err == nil || changed {
+		t.Errorf("between two renames: changed %t, %v", changed, err)
+	}
+	want("v2")
+	copied("tls.key")
+	if changed, err := secure.Reload(); err != nil || !changed {
+		t.Errorf("behind both: changed %t, %v", changed, err)
+	}
+	want("v3")
 }

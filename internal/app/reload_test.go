@@ -47,7 +47,9 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		{"no client authority", func(c *config.Config) { c.Listen[1].TLS.ClientCA = certs.Key }, "listen[1].tls: "},
 		{"the admin API's key", func(c *config.Config) { c.Admin.TLS.Key = strange.Key }, "admin.tls: "},
 		{"no authorities for the key set", func(c *config.Config) { c.Issuers[0].JWKS.CAFile = "/nowhere.pem" }, "issuers[0]: "},
-		{"an issuer twice", func(c *config.Config) { c.Issuers = append(c.Issuers, c.Issuers[0]) }, `auth: issuer "second": `},
+		{"an issuer twice", func(c *config.Config) { // and none that admin.issuers names
+			c.Issuers, c.Admin.Issuers = append(c.Issuers, c.Issuers[0]), nil
+		}, `auth: issuer "second": `},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			next := other()

@@ -24,6 +24,7 @@ const (
 	allocs     = "heap allocations a ping"
 	quietP99   = "p99 of ping on 1,000 sessions"
 	floodP99   = "the same, beside 2,000 bad logins a second"
+	floodRate  = "bad logins refused meanwhile"
 	stormLive  = "storm, server still up"
 	stormStart = "storm after a restart, tokens never seen"
 	fewer      = ", at most 4,000 on their way"

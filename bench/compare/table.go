@@ -36,6 +36,7 @@ func lines() []line {
 		{bareCheck, "µs", nil, "", 0, 0},
 		{quietP99, "ms", over(key{quietP99, linegate}, key{quietP99, epoll}), "%.2fx epoll", 0, 0},
 		{floodP99, "ms", over(key{floodP99, linegate}, key{floodP99, epoll}), "%.2fx epoll", 2, 1.3},
+		{floodRate, "a second", nil, "", 0, 0},
 		{stormLive, "s", toRedis(stormLive), "%.2fx Redis", 1.6, 1.25},
 		{stormLive + fewer, "s", toRedis(stormLive + fewer), "%.2fx Redis", 1.6, 1.25},
 		{stormStart, "s", toRedis(stormStart), "%.2fx Redis", 4, 3},

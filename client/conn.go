@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -20,17 +19,6 @@ var ErrClosed = errors.New("client: closed")
 // ErrLine is returned by Send for a line that was not sent because it could
 // not go through as a message. The session goes on.
 var ErrLine = errors.New("client: not a message")
-
-// Session holds what the gateway said in its last OK. A value that it did not
-// send is zero.
-type Session struct {
-	Subject     string
-	ID          string
-	ExpiresIn   time.Duration // when the session ends unless renewed
-	ReauthIn    time.Duration // when to renew
-	IdleTimeout time.Duration
-	MaxLine     int // bytes a message may have
-}
 
 // Conn is one authenticated session. It pings and renews its token by itself.
 // All methods may be called by several goroutines at once.
@@ -57,10 +45,6 @@ type Conn struct {
 	broken   error             // the first failure to write
 	end      error             // why the session is over
 }
-
-// lastWords is how long a connection on which writing failed is still read: a
-// BYE may be on its way.
-const lastWords = time.Second
 
 // Session returns what the gateway said in its last OK.
 func (c *Conn) Session() Session {
@@ -167,173 +151,6 @@ func (c *Conn) finish(reason error) {
 	c.nc.Close()
 }
 
-// write sends one line. A ping gets its place in the queue of those that await
-// a pong in the same turn, so that both are in the same order.
-func (c *Conn) write(ctx context.Context, line []byte, ping bool, pong chan struct{}) error {
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-c.ctx.Done():
-		return c.over()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := c.sendable(); err != nil {
-		return err
-	}
-	if ping {
-		c.mu.Lock()
-		c.pings = append(c.pings, pong)
-		c.mu.Unlock()
-	}
-	c.cfg.Hooks.Sent(masked(line))
-	if err := writeLine(c.nc, line, c.cfg.WriteTimeout); err != nil {
-		c.breakOff(err)
-		return asEnd(err)
-	}
-	return nil
-}
-
-// sendable returns why nothing can be written any more.
-func (c *Conn) sendable() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.end == nil && c.broken != nil {
-		return asEnd(c.broken)
-	}
-	return c.end
-}
-
-func writeLine(nc net.Conn, line []byte, timeout time.Duration) error {
-	if err := nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-		return err
-	}
-	buf := make([]byte, 0, len(line)+1)
-	_, err := nc.Write(append(append(buf, line...), '\n'))
-	return err
-}
-
-// masked returns line as it may be shown.
-func masked(line []byte) []byte {
-	if kind, _ := wire.Request(line); kind == wire.Auth {
-		return []byte(wire.AuthPrefix + "<token>")
-	}
-	return line
-}
-
-// breakOff notes that writing failed. Half a line may be out, so nothing more
-// is written, and the reader gets a moment to find the BYE that tells why.
-func (c *Conn) breakOff(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken == nil {
-		c.broken = err
-		_ = c.nc.SetReadDeadline(time.Now().Add(lastWords)) // fails only when closed, and then reading does too
-	}
-}
-
-// read takes the gateway's lines until the session is over, and says why.
-func (c *Conn) read(lines *lineReader) {
-	defer c.wg.Done()
-	defer close(c.events)
-	for {
-		c.awaitLine()
-		line, err := lines.next(c.Session().MaxLine)
-		if err != nil {
-			c.finish(c.lost(err))
-			return
-		}
-		c.cfg.Hooks.Received(line)
-		reply := wire.Parse(line)
-		if reply.Verb == wire.Bye {
-			c.finish(c.bye(reply))
-			return
-		}
-		c.note(reply)
-		select {
-		case c.events <- reply:
-		case <-c.ctx.Done():
-			return
-		}
-	}
-}
-
-// awaitLine gives the gateway three pings' time to say something.
-func (c *Conn) awaitLine() {
-	quiet := 3 * c.pingEvery()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken == nil {
-		_ = c.nc.SetReadDeadline(time.Now().Add(quiet))
-	}
-}
-
-// note does what a line asks of the connection itself.
-func (c *Conn) note(r wire.Reply) {
-	switch subject, _ := r.Value("for"); {
-	case r.Verb == wire.Pong:
-		c.pongCame()
-	case r.Verb == wire.OKAuth:
-		c.mu.Lock()
-		c.session = sessionOf(r)
-		c.mu.Unlock()
-		c.answer(r)
-	case r.Verb == wire.Err && subject == wire.ForAuth:
-		c.answer(r)
-	case r.Verb == wire.Notice && r.Word == "reauth":
-		select {
-		case c.notice <- struct{}{}:
-		default: // the renewer knows already
-		}
-	case r.Verb == wire.Notice && r.Word == "draining":
-		c.mu.Lock()
-		c.draining = r.Seconds("retry_after")
-		c.mu.Unlock()
-	}
-}
-
-// answer hands the answer to an AUTH to the renewer.
-func (c *Conn) answer(r wire.Reply) {
-	select {
-	case c.answers <- r:
-	default: // nobody asked
-	}
-}
-
-func (c *Conn) pongCame() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.pings) == 0 {
-		return
-	}
-	if pong := c.pings[0]; pong != nil {
-		close(pong)
-	}
-	c.pings = c.pings[1:]
-}
-
-// bye reads the gateway's last line. What a NOTICE draining said before about
-// when to come back holds where the BYE says nothing.
-func (c *Conn) bye(r wire.Reply) *End {
-	end := endOf(r)
-	if end.RetryAfter == 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		end.RetryAfter = c.draining
-	}
-	return end
-}
-
-// lost describes an end without a BYE; a write that failed before is its cause.
-func (c *Conn) lost(err error) *End {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken != nil {
-		err = c.broken
-	}
-	return &End{Action: wire.Retry, RetryAfter: c.draining, Err: err}
-}
-
 // ping keeps the session from being idle, and a dead gateway from going
 // unnoticed.
 func (c *Conn) ping() {
@@ -363,27 +180,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// Bounds of max_line: what is assumed when the gateway does not say, and what
-// is believed.
-const (
-	usualMaxLine   = 8 << 10
-	longestMaxLine = 16 << 20
-)
-
-func sessionOf(ok wire.Reply) Session {
-	s := Session{
-		ExpiresIn:   ok.Seconds("expires_in"),
-		ReauthIn:    ok.Seconds("reauth_in"),
-		IdleTimeout: ok.Seconds("idle_timeout"),
-		MaxLine:     usualMaxLine,
-	}
-	s.Subject, _ = ok.Value("sub")
-	s.ID, _ = ok.Value("session")
-	word, _ := ok.Value("max_line")
-	if n, err := strconv.Atoi(word); err == nil && n > 0 {
-		s.MaxLine = min(n, longestMaxLine)
-	}
-	return s
 }

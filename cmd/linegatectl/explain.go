@@ -72,19 +72,18 @@ func object(part string) (map[string]any, error) {
 func repeated(part string) string {
 	text, _ := base64.RawURLEncoding.DecodeString(part)
 	decoder := json.NewDecoder(bytes.NewReader(text))
-	_, _ = decoder.Token() // the brace
-	seen := map[string]bool{}
+	_, _ = decoder.Token()        // the brace
+	seen := map[json.Token]bool{} // all are strings
 	for decoder.More() {
 		name, err := decoder.Token()
 		var value json.RawMessage
 		if err != nil || decoder.Decode(&value) != nil {
 			break
 		}
-		if text, _ := name.(string); seen[text] {
-			return fmt.Sprintf(" (%s is there more than once: the gateway refuses that; the last is shown)", brief(text, true))
-		} else {
-			seen[text] = true
+		if seen[name] {
+			return fmt.Sprintf(" (%s is there more than once: the gateway refuses that; the last is shown)", brief(name, true))
 		}
+		seen[name] = true
 	}
 	return ""
 }

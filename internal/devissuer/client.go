@@ -1,6 +1,7 @@
 package devissuer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -50,7 +51,7 @@ func DefaultClients() []Client {
 func (c Client) public() bool { return c.Secret == "" }
 
 // DisplayName is what people are shown.
-func (c Client) DisplayName() string { return valueOr(c.Name, c.ID) }
+func (c Client) DisplayName() string { return cmp.Or(c.Name, c.ID) }
 
 func (c Client) may(grant string) bool {
 	if len(c.Grants) == 0 {

@@ -1,6 +1,7 @@
 package devissuer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -171,7 +172,7 @@ func (s *Server) controlSettings(form url.Values) (int, error) {
 			return http.StatusBadRequest, fmt.Errorf("token_lifetime: %w", err)
 		}
 	}
-	algorithm = valueOr(form.Get("algorithm"), algorithm)
+	algorithm = cmp.Or(form.Get("algorithm"), algorithm)
 	if err := checkIssuance(algorithm, lifetime, s.config.RotateEvery); err != nil {
 		return http.StatusBadRequest, err
 	}

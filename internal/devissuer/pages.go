@@ -2,6 +2,7 @@ package devissuer
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -60,7 +61,7 @@ func (s *Server) show(w http.ResponseWriter, p page) {
 	// With no-referrer a browser hides even from this server that its own
 	// page has sent a form.
 	header.Set("Referrer-Policy", "same-origin")
-	w.WriteHeader(valueOr(p.Status, http.StatusOK))
+	w.WriteHeader(cmp.Or(p.Status, http.StatusOK))
 	_, _ = w.Write(text.Bytes())
 }
 

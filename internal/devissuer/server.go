@@ -11,6 +11,7 @@
 package devissuer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -157,9 +158,9 @@ func (s *Server) Run(ctx context.Context) error {
 
 // complete fills in the defaults and checks the rest.
 func (c Config) complete() (Config, error) {
-	c.Audience = valueOr(c.Audience, DefaultAudience)
-	c.TokenLifetime = valueOr(c.TokenLifetime, DefaultTokenLifetime)
-	c.Algorithm = valueOr(c.Algorithm, DefaultAlgorithm)
+	c.Audience = cmp.Or(c.Audience, DefaultAudience)
+	c.TokenLifetime = cmp.Or(c.TokenLifetime, DefaultTokenLifetime)
+	c.Algorithm = cmp.Or(c.Algorithm, DefaultAlgorithm)
 	if c.Clients == nil {
 		c.Clients = DefaultClients()
 	}
@@ -221,14 +222,6 @@ func checkIssuance(algorithm string, lifetime, rotateEvery time.Duration) error 
 		return fmt.Errorf("time between rotations %v is below a %dth of the token lifetime %v", rotateEvery, MaxRotations, lifetime)
 	}
 	return nil
-}
-
-func valueOr[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 // isRootURL reports whether s is an issuer that this server can be: one whose

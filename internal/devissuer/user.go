@@ -1,6 +1,7 @@
 package devissuer
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 )
@@ -18,7 +19,7 @@ func DefaultUsers() []User {
 }
 
 // DisplayName is what people are shown.
-func (u User) DisplayName() string { return valueOr(u.Name, u.ID) }
+func (u User) DisplayName() string { return cmp.Or(u.Name, u.ID) }
 
 func (u User) check() error {
 	switch {

@@ -168,6 +168,10 @@ func (f *benchFlags) complete(cmd *cobra.Command, c *console) (err error) {
 		return fmt.Errorf("--output: %q is neither text nor json", f.output)
 	case f.cutBy != "bench" && f.cutBy != "server":
 		return fmt.Errorf("--cut-by: %q is neither bench nor server", f.cutBy)
+	case f.Pipeline < 1: // load takes 0 for 1, and for 30 s
+		return errors.New("--pipeline: want at least 1")
+	case f.Timeout <= 0:
+		return errors.New("--timeout: want more than 0")
 	case f.noAuth && cmd.Flags().Changed("protocol"):
 		return errors.New("--no-auth: not beside --protocol")
 	case f.strangers == 0 && f.at != "":

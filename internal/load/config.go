@@ -130,6 +130,12 @@ func (c Config) Check() error {
 		return fmt.Errorf("protocol: %s has no echo", c.Protocol)
 	case (talks || c.Mode == Login) && c.Duration == 0 && c.Count == 0:
 		return errors.New("duration: want more than 0, or a count")
+	case c.Count > 0 && !talks && c.Mode != Login:
+		return errors.New("count: only in the modes ping, echo and login")
+	case c.Warmup > 0 && !talks && c.Mode != Login:
+		return errors.New("warmup: only in the modes ping, echo and login")
+	case c.CutByServer && c.Mode != Storm:
+		return errors.New("cut-by: only in mode storm")
 	case c.Rate > 0 && !talks:
 		return errors.New("rate: only in the modes ping and echo")
 	case c.Strangers != nil && !talks:

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // The kinds of failures that no line of the server names. The others are "bye"
@@ -26,6 +28,7 @@ const (
 // failure is why a connection came to an end that it should not have come to.
 type failure struct {
 	kind  string
+	cause string        // in words, where the kind says little
 	told  bool          // the server said so in a BYE
 	retry bool          // and that the device is to come back
 	after time.Duration // and when, at the earliest
@@ -49,5 +52,25 @@ func failureOf(err error) failure {
 	case inHandshake:
 		kind = handshake
 	}
-	return failure{kind: kind}
+	f := failure{kind: kind}
+	if kind == handshake || kind == otherError {
+		f.cause = printable(err)
+	}
+	return f
+}
+
+// printable is an error for one line of a terminal: the server may have chosen
+// some of it, such as the names in a certificate.
+func printable(err error) string {
+	const longest = 200
+	text := strings.TrimPrefix(err.Error(), "tls: ")
+	if len(text) > longest {
+		text = text[:longest] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

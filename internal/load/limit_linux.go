@@ -1,18 +1,6 @@
 package load
 
-import (
-	"syscall"
-
-	"golang.org/x/sys/unix"
-)
-
-// portWithConnection has the port of a bound socket chosen when it connects,
-// so that each source address has all ports for every destination.
-func portWithConnection(_, _ string, raw syscall.RawConn) error {
-	return raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
-	})
-}
+import "golang.org/x/sys/unix"
 
 // fileLimit is how many files the process may have open.
 func fileLimit() int {

@@ -69,19 +69,19 @@ func (p entering) again(d *device, now moment) action {
 		at = now + rand.N(200*time.Millisecond)
 		d.tally.retried(d.lost.kind)
 	case p.storm && !d.lost.told:
-		d.tally.failed(d.lost.kind)
+		d.tally.failed(d.lost)
 		d.stained = true
 	default:
-		return giveUp(d, d.lost.kind)
+		return giveUp(d, d.lost)
 	}
 	if at > p.until {
-		return giveUp(d, keptOut)
+		return giveUp(d, failure{kind: keptOut})
 	}
 	return action{do: connect, at: at}
 }
 
-func giveUp(d *device, kind string) action {
-	d.tally.failed(kind)
+func giveUp(d *device, why failure) action {
+	d.tally.failed(why)
 	d.stained = true
 	return action{do: leave}
 }
@@ -136,7 +136,7 @@ func (p talking) begin(d *device, now moment) action {
 func (p talking) next(d *device, e event, now moment) action {
 	switch {
 	case e == failed:
-		return giveUp(d, d.lost.kind)
+		return giveUp(d, d.lost)
 	case p.plan.Rate == 0:
 		return p.ask(d, now, now)
 	case e == answered:
@@ -182,7 +182,7 @@ func (p holding) begin(d *device, now moment) action {
 
 func (p holding) next(d *device, e event, now moment) action {
 	if e == failed {
-		return giveUp(d, d.lost.kind)
+		return giveUp(d, d.lost)
 	}
 	return p.doze(d, now)
 }
@@ -218,7 +218,7 @@ func (p churning) next(d *device, e event, now moment) action {
 		d.tally.retried(d.lost.kind)
 		return p.connect(d, now+d.lost.after+rand.N(time.Second))
 	}
-	d.tally.failed(d.lost.kind)
+	d.tally.failed(d.lost)
 	d.stained = true
 	return p.another(d, now+10*time.Millisecond)
 }

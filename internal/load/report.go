@@ -54,7 +54,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	if len(r.Retries) > 0 {
 		line("told to retry", "%s", counted(r.Retries))
 	}
-	line("failed", "%d of %d connections%s", r.Failed, r.Config.Connections, because(r.Errors))
+	line("failed", "%d of %d connections%s", r.Failed, r.Config.Connections, r.because())
 	return table.Flush()
 }
 
@@ -82,14 +82,23 @@ func (r *Result) Failures() string {
 	if r.Failed == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d connections failed%s", r.Failed, r.Config.Connections, because(r.Errors))
+	return fmt.Sprintf("%d of %d connections failed%s", r.Failed, r.Config.Connections, r.because())
 }
 
-func because(errors map[string]int) string {
-	if len(errors) == 0 {
+// because is ": 2 tls (x509: ...), 1 reset", or nothing.
+func (r *Result) because() string {
+	var words []string
+	for _, kind := range kinds(r.Errors) {
+		word := fmt.Sprintf("%d %s", r.Errors[kind], kind)
+		if cause := r.Causes[kind]; cause != "" {
+			word += " (" + cause + ")"
+		}
+		words = append(words, word)
+	}
+	if len(words) == 0 {
 		return ""
 	}
-	return ": " + counted(errors)
+	return ": " + strings.Join(words, ", ")
 }
 
 // counted is "2 reset, 1 timeout".
@@ -139,6 +148,9 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 		"mode": c.Mode, "protocol": c.Protocol, "address": c.Address, "tls": c.TLS != nil,
 		"connections": c.Connections, "seconds": r.Elapsed.Seconds(),
 		"failed": r.Failed, "errors": r.Errors, "retries": r.Retries,
+	}
+	if len(r.Causes) > 0 {
+		doc["causes"] = r.Causes
 	}
 	switch c.Mode {
 	case Ping, Echo:

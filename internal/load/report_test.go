@@ -85,8 +85,8 @@ func wellFormed(t *testing.T, doc []byte) {
 }
 
 func TestFailuresInWords(t *testing.T) {
-	r := &Result{Config: Config{Connections: 9}, Failed: 4, Errors: map[string]int{"reset": 1, "timeout": 3, "closed": 1}}
-	if got, want := r.Failures(), "4 of 9 connections failed: 3 timeout, 1 closed, 1 reset"; got != want {
+	r := &Result{Config: Config{Connections: 9}, Failed: 4, Errors: map[string]int{"reset": 1, "timeout": 3, "tls": 1}, Causes: map[string]string{"tls": "x509: no"}}
+	if got, want := r.Failures(), "4 of 9 connections failed: 3 timeout, 1 reset, 1 tls (x509: no)"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := (&Result{}).Failures(); got != "" {

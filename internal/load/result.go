@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -19,9 +20,10 @@ type Result struct {
 	Back   []time.Duration // storm: when each device was in again, since the cut, in order
 	Memory []Memory        // idle, with a PID: of the server, before and after each step
 
-	Failed  int            // connections that failed at least once; being told to come back is no failure
-	Errors  map[string]int // their failures by kind
-	Retries map[string]int // told to come back, by what the server said
+	Failed  int               // connections that failed at least once; being told to come back is no failure
+	Errors  map[string]int    // their failures by kind
+	Causes  map[string]string // one in words, of each kind that says little
+	Retries map[string]int    // told to come back, by what the server said
 
 	Server    *ServerUse // with a PID
 	Strangers *StrangersResult
@@ -40,7 +42,7 @@ type Memory struct {
 }
 
 func newResult(p *plan) *Result {
-	return &Result{Config: p.Config, Errors: map[string]int{}, Retries: map[string]int{}}
+	return &Result{Config: p.Config, Errors: map[string]int{}, Causes: map[string]string{}, Retries: map[string]int{}}
 }
 
 // count adds what a driver has counted.
@@ -52,6 +54,7 @@ func (r *Result) count(t *tally) {
 	r.Logins += t.logins
 	r.Login.Add(&t.login)
 	addCounts(r.Errors, t.errors)
+	maps.Copy(r.Causes, t.causes)
 	addCounts(r.Retries, t.retries)
 }
 
@@ -104,12 +107,6 @@ func (r *Result) perSecond(n int) float64 {
 // kinds lists the kinds of counts, the most frequent first.
 func kinds(counts map[string]int) []string {
 	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		if counts[a] != counts[b] {
-			return counts[b] - counts[a]
-		}
-		if a < b {
-			return -1
-		}
-		return 1
+		return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b))
 	})
 }

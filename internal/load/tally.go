@@ -14,12 +14,13 @@ type tally struct {
 	latency  Histogram
 	logins   int
 	login    Histogram
-	errors   map[string]int // by kind: connections that failed
-	retries  map[string]int // by kind: told to come back, and did
+	errors   map[string]int    // by kind: connections that failed
+	causes   map[string]string // of those kinds, the first
+	retries  map[string]int    // by kind: told to come back, and did
 }
 
 func newTally() *tally {
-	return &tally{errors: map[string]int{}, retries: map[string]int{}}
+	return &tally{errors: map[string]int{}, causes: map[string]string{}, retries: map[string]int{}}
 }
 
 // replied counts n replies that came after d.
@@ -41,10 +42,13 @@ func (t *tally) loggedIn(d time.Duration) {
 	t.login.Record(d, 1)
 }
 
-func (t *tally) failed(kind string) {
+func (t *tally) failed(why failure) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.errors[kind]++
+	t.errors[why.kind]++
+	if why.cause != "" && t.causes[why.kind] == "" {
+		t.causes[why.kind] = why.cause
+	}
 }
 
 func (t *tally) retried(kind string) {

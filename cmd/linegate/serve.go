@@ -72,16 +72,20 @@ func (s *server) run(ctx context.Context, signals <-chan os.Signal) error {
 	defer drain()
 	ended := make(chan error, 1)
 	go func() { ended <- s.gateway.Run(ctx) }()
+	hangups := make(chan struct{}, 1)
+	defer close(hangups)
+	go s.reloadAt(ctx, hangups)
 	for {
 		select {
 		case err := <-ended:
 			return err
 		case sig := <-signals:
 			switch {
-			case sig == syscall.SIGHUP && ctx.Err() != nil:
-				s.log.Warn("not reloaded: draining")
 			case sig == syscall.SIGHUP:
-				s.reload()
+				select {
+				case hangups <- struct{}{}:
+				default: // one waits for its turn, and will read what is there then
+				}
 			case ctx.Err() == nil:
 				s.log.Info("draining", "signal", sig.String())
 				drain()
@@ -90,6 +94,18 @@ func (s *server) run(ctx context.Context, signals <-chan os.Signal) error {
 				return errors.New("ended at once by a second signal")
 			}
 		}
+	}
+}
+
+// reloadAt reloads at each hangup. It is not the loop of the signals that does: a
+// file on a disk that does not answer would keep the gateway from draining.
+func (s *server) reloadAt(ctx context.Context, hangups <-chan struct{}) {
+	for range hangups {
+		if ctx.Err() != nil {
+			s.log.Warn("not reloaded: draining")
+			continue
+		}
+		s.reload()
 	}
 }
 

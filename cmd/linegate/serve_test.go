@@ -18,6 +18,7 @@ import (
 type fake struct {
 	events            chan string // run, drain, reload <level>, reload failed, abort
 	drained, aborted  chan struct{}
+	hang              chan struct{} // reloads wait for it, unless nil
 	runErr, reloadErr error
 	reloading         int // reloads that began
 }
@@ -41,6 +42,9 @@ func (f *fake) Reloading() { f.reloading++ }
 
 func (f *fake) Reload(c *config.Config) error {
 	f.events <- "reload " + c.Log.Level
+	if f.hang != nil {
+		<-f.hang
+	}
 	return f.reloadErr
 }
 
@@ -177,6 +181,26 @@ func TestAGatewayThatRefusesAReload(t *testing.T) {
 	s.log.want(t, "ERROR configuration not reloaded issuers[0]: no")
 	s.signals <- syscall.SIGTERM
 	s.wantEvent("drain")
+	close(s.drained)
+	s.wantStatus(exitOK)
+}
+
+// A reload that hangs keeps no other signal waiting. Those to reload again become
+// one, which comes too late.
+func TestAReloadThatHangs(t *testing.T) {
+	hang := make(chan struct{})
+	s := startServing(t, "serve"+issuerFlags, &fake{hang: hang})
+	s.signals <- syscall.SIGHUP
+	s.wantEvent("reload info")
+	for range 20 {
+		s.signals <- syscall.SIGHUP
+	}
+	s.signals <- syscall.SIGTERM
+	s.wantEvent("drain")
+	s.log.want(t, "INFO draining terminated")
+	hang <- struct{}{}
+	s.log.want(t, "INFO configuration reloaded")
+	s.log.want(t, "WARN not reloaded: draining")
 	close(s.drained)
 	s.wantStatus(exitOK)
 }

@@ -23,7 +23,7 @@ type adminServer struct {
 
 // listenAdmin binds the admin API's socket, if one is configured.
 func (a *App) listenAdmin() (err error) {
-	cfg := a.cfg.Admin
+	cfg := a.cfg.Load().Admin
 	if cfg.Address == "" {
 		return nil
 	}

@@ -90,6 +90,7 @@ func (r *running) refused(token string) {
 	d.say("AUTH " + token)
 	d.expect("BYE invalid_token action=reauth ")
 	d.expectEnd()
+	d.Close()
 }
 
 // wordOf returns the value of key=value in a line.

@@ -52,8 +52,9 @@ type App struct {
 	manager   *systemd.Manager
 	liveness  *liveness
 
-	mu        sync.Mutex
-	cfg       *config.Config // in force
+	reloads   sync.Mutex                    // one at a time
+	cfg       atomic.Pointer[config.Config] // in force
+	refused   atomic.Bool                   // the last reload was
 	listening atomic.Bool
 	draining  atomic.Bool
 	aborted   chan struct{}
@@ -64,10 +65,11 @@ type App struct {
 // names the key at fault.
 func New(cfg *config.Config, o Options) (_ *App, err error) {
 	a := &App{
-		cfg: cfg, log: o.Log, logLevel: o.LogLevel, manager: o.Manager,
+		log: o.Log, logLevel: o.LogLevel, manager: o.Manager,
 		metrics: newMetrics(o.Version, issuerNames(cfg)),
 		aborted: make(chan struct{}),
 	}
+	a.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
 			a.closeSockets()
@@ -136,7 +138,7 @@ const opsConnections = 64
 func (a *App) limitsInForce() {
 	limits := a.gateway.Limits()
 	a.issuers.boundWaiting(limits.Unauthenticated)
-	if wanted := a.cfg.Limits.Connections; wanted > limits.Connections {
+	if wanted := a.cfg.Load().Limits.Connections; wanted > limits.Connections {
 		a.log.Warn("limits.connections is more than the file limit allows",
 			slog.Int("configured", wanted), slog.Int("in_force", limits.Connections))
 	}
@@ -144,7 +146,7 @@ func (a *App) limitsInForce() {
 
 // listen binds the listeners' sockets.
 func (a *App) listen() error {
-	for i, l := range a.cfg.Listen {
+	for i, l := range a.cfg.Load().Listen {
 		var secure *gateway.TLS
 		if l.TLS != nil {
 			var err error
@@ -263,14 +265,12 @@ func (a *App) drain() (late time.Time) {
 	a.draining.Store(true)
 	a.metrics.draining.Set(1)
 	a.tell(systemd.Stopping, a.status())
-	a.mu.Lock()
-	delay, window := a.cfg.Drain.Delay, a.cfg.Drain.Timeout
-	a.mu.Unlock()
+	rules := a.cfg.Load().Drain // a reload that is under way is not waited for
 	select {
-	case <-time.After(delay):
+	case <-time.After(rules.Delay):
 	case <-a.aborted:
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), window+drainSlack)
+	ctx, cancel := context.WithTimeout(context.Background(), rules.Timeout+drainSlack)
 	defer cancel()
 	go func() {
 		select {
@@ -280,12 +280,12 @@ func (a *App) drain() (late time.Time) {
 		}
 	}()
 	start := time.Now()
-	if err := a.gateway.Shutdown(ctx, window); err != nil {
+	if err := a.gateway.Shutdown(ctx, rules.Timeout); err != nil {
 		a.log.Warn("connections closed at the end of the drain")
 	} else {
 		a.log.Info("drained", slog.Duration("duration", time.Since(start)))
 	}
-	return start.Add(window + adminSlack)
+	return start.Add(rules.Timeout + adminSlack)
 }
 
 // The process is gone a second after the window.

@@ -31,8 +31,9 @@ type issuers struct {
 
 // source is an issuer's configuration with its keys.
 type source struct {
-	cfg  config.Issuer
-	keys *keys
+	cfg   config.Issuer
+	keys  *keys
+	fresh bool // nobody had these keys before
 }
 
 // keys are fetched by one goroutine, however often the configuration around
@@ -65,11 +66,12 @@ func newIssuers(cfg *config.Config, metrics *auth.Metrics, o Options, kept *stat
 // keys come from where they came before with the keys that are there.
 func (is *issuers) prepare(configs []config.Issuer) ([]*source, error) {
 	is.mu.Lock()
-	defer is.mu.Unlock()
+	current := is.sources
+	is.mu.Unlock()
 	var sources []*source
 	for i, cfg := range configs {
 		next := &source{cfg: cfg}
-		for _, old := range is.sources {
+		for _, old := range current {
 			if sameKeys(old.cfg, cfg) {
 				next.keys = old.keys
 			}
@@ -79,7 +81,7 @@ func (is *issuers) prepare(configs []config.Issuer) ([]*source, error) {
 			if err != nil {
 				return nil, fmt.Errorf("issuers[%d]: %w", i, err)
 			}
-			next.keys = &keys{Remote: remote}
+			next.keys, next.fresh = &keys{Remote: remote}, true
 		}
 		sources = append(sources, next)
 	}
@@ -143,6 +145,8 @@ func (is *issuers) run(ctx context.Context) {
 	is.start()
 	is.mu.Unlock()
 	<-ctx.Done()
+	is.mu.Lock() // a reload that is under way starts no more
+	defer is.mu.Unlock()
 	is.running.Wait()
 }
 
@@ -160,15 +164,16 @@ func (is *issuers) start() {
 	}
 }
 
-// use puts prepared sources into force.
+// use puts prepared sources into force. Nobody waits for the disk that they are
+// restored from.
 func (is *issuers) use(sources []*source) error {
-	is.mu.Lock()
-	defer is.mu.Unlock()
 	for _, s := range sources {
-		if s.keys.stop == nil {
+		if s.fresh {
 			is.restore(s)
 		}
 	}
+	is.mu.Lock()
+	defer is.mu.Unlock()
 	is.adopt(sources)
 	if err := is.verifier.SetIssuers(verifierConfigs(sources)); err != nil {
 		return err

@@ -18,15 +18,17 @@ func (a *App) tell(what ...string) {
 
 // status is the state of the gateway in a line for people.
 func (a *App) status() string {
-	sessions := a.sessions.Open()
+	state := "serving, sessions: %d"
 	switch health := a.health(); {
 	case health.Draining:
-		return systemd.Status(fmt.Sprintf("draining, sessions left: %d", sessions))
+		state = "draining, sessions left: %d"
 	case !health.Ready():
-		return systemd.Status(fmt.Sprintf("not ready, sessions: %d", sessions))
-	default:
-		return systemd.Status(fmt.Sprintf("serving, sessions: %d", sessions))
+		state = "not ready, sessions: %d"
 	}
+	if a.refused.Load() {
+		state += ", last reload refused"
+	}
+	return systemd.Status(fmt.Sprintf(state, a.sessions.Open()))
 }
 
 // statusInterval is how often the manager is told the state, where the watchdog

@@ -19,26 +19,31 @@ func (a *App) Reloading() { a.tell(systemd.Reloading()) }
 // is tried before anything changes. Keys that need a restart are named in the
 // log and left as they were.
 func (a *App) Reload(next *config.Config) error {
-	defer a.tell(systemd.Ready)
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.reloads.Lock()
 	err := a.reload(next)
-	if err != nil {
-		a.metrics.reloadOK.Set(0)
-		return err
-	}
-	a.metrics.reloadOK.Set(1)
-	a.metrics.lastReloadAt.SetToCurrentTime()
-	return nil
+	a.reloads.Unlock()
+	a.reloaded(err == nil)
+	return err
 }
 
 // ReloadFailed records that another configuration could not even be read.
-func (a *App) ReloadFailed() {
-	a.metrics.reloadOK.Set(0)
-	a.tell(systemd.Ready) // as before
+func (a *App) ReloadFailed() { a.reloaded(false) }
+
+// reloaded records how a reload ended. That the service goes on as before is no
+// failure that its manager could be told of, other than in words.
+func (a *App) reloaded(taken bool) {
+	a.refused.Store(!taken)
+	if taken {
+		a.metrics.reloadOK.Set(1)
+		a.metrics.lastReloadAt.SetToCurrentTime()
+	} else {
+		a.metrics.reloadOK.Set(0)
+	}
+	a.tell(systemd.Ready, a.status())
 }
 
 func (a *App) reload(next *config.Config) error {
+	current := a.cfg.Load()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(next.Log.Level)); err != nil {
 		return fmt.Errorf("log.level: %w", err)
@@ -58,29 +63,29 @@ func (a *App) reload(next *config.Config) error {
 	// The series first: nothing may be counted for an issuer without them.
 	a.metrics.setIssuers(issuerNames(next))
 	if err := a.issuers.use(sources); err != nil {
-		a.metrics.setIssuers(issuerNames(a.cfg))
+		a.metrics.setIssuers(issuerNames(current))
 		return err
 	}
 	a.operators.rules.Store(rules)
-	a.tellRemoved(next)
+	a.tellRemoved(current, next)
 	a.review() // of issuers that are gone
-	for current, loaded := range certificates {
-		current.Use(loaded)
+	for inUse, loaded := range certificates {
+		inUse.Use(loaded)
 	}
 	a.gateway.SetLimits(limits(next))
 	a.gateway.SetTimeouts(timeouts(next))
 	a.sessions.SetRules(sessionRules(next))
 	a.sessions.SetLimits(sessionLimits(next))
 	a.logLevel.Set(level)
-	a.keepWhatNeedsRestart(next)
-	a.cfg = next
+	a.keepWhatNeedsRestart(current, next)
+	a.cfg.Store(next)
 	a.limitsInForce()
 	return nil
 }
 
 // tellRemoved logs what the sessions of issuers that are gone have to expect.
-func (a *App) tellRemoved(next *config.Config) {
-	for _, old := range a.cfg.Issuers {
+func (a *App) tellRemoved(current, next *config.Config) {
+	for _, old := range current.Issuers {
 		same := func(i config.Issuer) bool { return i.Issuer == old.Issuer }
 		if slices.ContainsFunc(next.Issuers, same) {
 			continue
@@ -123,25 +128,25 @@ func (a *App) loadCertificates(next *config.Config) (map[*gateway.TLS]*gateway.T
 
 // keepWhatNeedsRestart names the keys of next that cannot change while the
 // process runs, and puts the old values back.
-func (a *App) keepWhatNeedsRestart(next *config.Config) {
-	keep := func(key string, current, changed any) {
-		now, then := reflect.ValueOf(current).Elem(), reflect.ValueOf(changed).Elem()
+func (a *App) keepWhatNeedsRestart(current, next *config.Config) {
+	keep := func(key string, kept, changed any) {
+		now, then := reflect.ValueOf(kept).Elem(), reflect.ValueOf(changed).Elem()
 		if !reflect.DeepEqual(now.Interface(), then.Interface()) {
 			a.log.Warn("a changed key needs a restart", slog.String("key", key))
 			then.Set(now)
 		}
 	}
-	if !sameSockets(a.cfg.Listen, next.Listen) {
-		keep("listen", &a.cfg.Listen, &next.Listen)
+	if !sameSockets(current.Listen, next.Listen) {
+		keep("listen", &current.Listen, &next.Listen)
 	}
-	keep("ops", &a.cfg.Ops, &next.Ops)
-	keep("admin.address", &a.cfg.Admin.Address, &next.Admin.Address)
-	if (a.cfg.Admin.TLS.Cert == "") != (next.Admin.TLS.Cert == "") {
-		keep("admin.tls", &a.cfg.Admin.TLS, &next.Admin.TLS)
+	keep("ops", &current.Ops, &next.Ops)
+	keep("admin.address", &current.Admin.Address, &next.Admin.Address)
+	if (current.Admin.TLS.Cert == "") != (next.Admin.TLS.Cert == "") {
+		keep("admin.tls", &current.Admin.TLS, &next.Admin.TLS)
 	}
-	keep("state_dir", &a.cfg.StateDir, &next.StateDir)
-	keep("backend", &a.cfg.Backend, &next.Backend)
-	keep("log.format", &a.cfg.Log.Format, &next.Log.Format)
+	keep("state_dir", &current.StateDir, &next.StateDir)
+	keep("backend", &current.Backend, &next.Backend)
+	keep("log.format", &current.Log.Format, &next.Log.Format)
 }
 
 // sameSockets tells whether two lists of listeners differ in their

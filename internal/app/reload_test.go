@@ -62,7 +62,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 			if got := r.metric("linegate_config_last_reload_successful"); got != 0 {
 				t.Errorf("last reload successful: %v", got)
 			}
-			if r.gateway.Limits() != limits || r.logLevel.Level() != level || r.App.cfg != r.cfg {
+			if r.gateway.Limits() != limits || r.logLevel.Level() != level || r.App.cfg.Load() != r.cfg {
 				t.Errorf("limits %+v, level %v", r.gateway.Limits(), r.logLevel.Level())
 			}
 			if got := r.metric("linegate_auth_attempts_total", `issuer="main"`, `outcome="ok"`); got != counted {
@@ -73,7 +73,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 			}
 			d.lives()
 			r.login(true).Close() // the certificate and the issuer
-			r.refuses(second.Token())
+			r.refused(second.Token())
 			client := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.certs.Roots()}}
 			if status, text := r.adminAs(client, "https://", r.operator(), "GET", "/v1/sessions", ""); status != http.StatusOK {
 				t.Errorf("admin API: %d %s", status, text)
@@ -88,7 +88,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	if r.gateway.Limits().Connections != 5 || r.logLevel.Level() != slog.LevelError || r.metric("linegate_config_last_reload_successful") != 1 {
 		t.Errorf("limits %+v, level %v", r.gateway.Limits(), r.logLevel.Level())
 	}
-	r.refuses(r.issuer.Token())
+	r.refused(r.issuer.Token())
 	in := r.dialTLS("tls", &tls.Config{RootCAs: certs.Roots(), ServerName: "localhost"})
 	in.say("AUTH " + second.Token())
 	in.expect("OK AUTH ")
@@ -97,15 +97,6 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	if status, text := r.adminAs(client, "https://", operator, "GET", "/v1/sessions", ""); status != http.StatusOK {
 		t.Errorf("admin API: %d %s", status, text)
 	}
-}
-
-// refuses wants a token to let nobody in.
-func (r *running) refuses(token string) {
-	r.t.Helper()
-	d := r.dial(false)
-	d.say("AUTH " + token)
-	d.expect("BYE invalid_token ")
-	d.Close()
 }
 
 // TestResumptionOverReload: who was let in by his certificate, at a listener or at

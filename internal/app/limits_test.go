@@ -3,6 +3,7 @@ package app
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/linegate/linegate/auth/authtest"
 	"github.com/linegate/linegate/internal/config"
@@ -68,6 +69,39 @@ func TestReloadLimits(t *testing.T) {
 		d.say("ping")
 		d.expect("pong")
 	}
+}
+
+// TestReloadLinesPerSecond: a rate that a reload brings is that of the connections
+// that come later.
+func TestReloadLinesPerSecond(t *testing.T) {
+	forBoth(t, func(t *testing.T, secure bool) {
+		r := start(t, nil)
+		r.waitReady()
+		before := r.login(secure)
+		next := *r.cfg
+		next.Session.LinesPerSecond = 10
+		if err := r.Reload(&next); err != nil {
+			t.Fatal(err)
+		}
+		after := r.login(secure)
+		if took := before.ping(200); took > 15*time.Second { // at that rate 19 s
+			t.Errorf("who was there before: 200 lines in %v", took)
+		}
+		if took := after.ping(30); took < 1900*time.Millisecond { // one second's may come at once
+			t.Errorf("who came later: 30 lines in %v", took)
+		}
+	})
+}
+
+// ping sends n of them at once, and returns how long the answers took.
+func (d *device) ping(n int) time.Duration {
+	d.t.Helper()
+	begun := time.Now()
+	d.say(strings.Repeat("ping\n", n-1) + "ping")
+	for range n {
+		d.expect("pong\n")
+	}
+	return time.Since(begun)
 }
 
 // TestMoreThanTheFileLimit: a limit of connections that the descriptors do not bear

@@ -52,6 +52,7 @@ func (c *tokenCache) add(raw string, id *Identity, now time.Time) {
 	if c.max == 0 || len(raw) > maxRemembered {
 		return
 	}
+	token := digest(sha256.Sum256([]byte(raw)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tokens == nil {
@@ -61,7 +62,7 @@ func (c *tokenCache) add(raw string, id *Identity, now time.Time) {
 	if len(c.tokens) >= c.sweepAt {
 		c.sweep(now)
 	}
-	c.tokens[sha256.Sum256([]byte(raw))] = id
+	c.tokens[token] = id
 }
 
 func (c *tokenCache) sweep(now time.Time) {

@@ -278,6 +278,9 @@ func (r *Remote) failed(err *fetchError) {
 	r.failures++
 	r.lastErr = err
 	delay := r.backoff(usable > 0)
+	if usable > 0 { // when they are too old, there is more haste
+		delay = min(delay, time.Until(r.current.Load().at.Add(r.cfg.MaxStale+1)))
+	}
 	if err.retryAfter > 0 {
 		longest := r.cfg.RefreshInterval
 		if usable == 0 {

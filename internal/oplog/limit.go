@@ -30,13 +30,24 @@ type kind struct {
 }
 
 func (k *kind) add(a slog.Attr) {
-	field := map[string]*string{
-		"outcome": &k.outcome, "result": &k.result, "reason": &k.reason,
-		"issuer": &k.issuer, "listener": &k.listener, "key": &k.key,
-	}[a.Key]
-	if field != nil {
-		*field = a.Value.Resolve().String()
+	var field *string
+	switch a.Key {
+	case "outcome":
+		field = &k.outcome
+	case "result":
+		field = &k.result
+	case "reason":
+		field = &k.reason
+	case "issuer":
+		field = &k.issuer
+	case "listener":
+		field = &k.listener
+	case "key":
+		field = &k.key
+	default:
+		return
 	}
+	*field = a.Value.Resolve().String()
 }
 
 // held has the kinds that were written within the last window.

@@ -19,13 +19,25 @@ func TestUnitAgreesWithTheConfiguration(t *testing.T) {
 	}
 }
 
+// TestUnitChecksBeforeItReloads: a reload fails when what would be read is wrong.
+func TestUnitChecksBeforeItReloads(t *testing.T) {
+	const unit = "systemd/linegate.service"
+	check := strings.Replace(value(t, unit, "ExecStart"), " serve ", " check-config ", 1)
+	if got := value(t, unit, "ExecReload"); got != check {
+		t.Errorf("ExecReload=%s, want %s", got, check)
+	}
+	if output, log := value(t, unit, "StandardOutput"), value(t, unit, "StandardError"); output != "null" || log != "journal" {
+		t.Errorf("what would be in force goes to %s, what is wrong to %s", output, log)
+	}
+}
+
 // TestUnitIsNotified: systemd knows when the gateway is up, reloaded and alive.
 func TestUnitIsNotified(t *testing.T) {
 	const unit = "systemd/linegate.service"
 	if got := value(t, unit, "Type"); got != "notify-reload" {
 		t.Errorf("Type=%s", got)
 	}
-	if strings.Contains(read(t, unit), "\nExecReload=") {
+	if strings.Count(read(t, unit), "\nExecReload=") != 1 || strings.Contains(value(t, unit, "ExecReload"), "kill") {
 		t.Error("a reload is asked for twice")
 	}
 	// A look at what may be stuck takes up to 5 s, every 10 s.

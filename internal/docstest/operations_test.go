@@ -1,6 +1,7 @@
 package docstest
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -94,7 +95,8 @@ func TestReasonsOfClosing(t *testing.T) {
 	sameNames(t, "reason", doc.firsts(doc.rows("reason", "means", "look at")), silent)
 }
 
-// Each alert has its line, with its severity.
+// Each alert has its line, with its severity, and each gauge that may show something
+// amiss has an alert.
 func TestAlerts(t *testing.T) {
 	doc := open(t, "operations.md")
 	documented := doc.firsts(doc.rows("alert", "severity", "means", "do"))
@@ -110,6 +112,12 @@ func TestAlerts(t *testing.T) {
 	for name, row := range documented {
 		if row[1] != severity[name] || row[2] == "" || row[3] == "" {
 			t.Errorf("%s is %s, and has the line %q", name, severity[name], row)
+		}
+	}
+	harmless := []string{"linegate_build_info", "linegate_config_last_reload_success_timestamp_seconds"}
+	for name, row := range doc.firsts(doc.rows("metric", "type", "labels", "what it tells")) {
+		if row[1] == "gauge" && !slices.Contains(harmless, name) && !bytes.Contains(rules, []byte(name)) {
+			t.Errorf("no alert asks for %s", name)
 		}
 	}
 }

@@ -16,13 +16,8 @@ type gateway interface {
 	// Run serves until ctx is done, then drains. It returns nil after a
 	// clean stop.
 	Run(ctx context.Context) error
-	// Reloading says that a configuration is about to be read; one of the next
-	// two follows.
-	Reloading()
-	// Reload puts another configuration into force, all or nothing.
-	Reload(*config.Config) error
-	// ReloadFailed counts a reload whose configuration was not even read.
-	ReloadFailed()
+	// Reload puts the configuration that read returns into force, all or nothing.
+	Reload(read func() (*config.Config, error)) error
 	// Abort ends all at once; Run then returns.
 	Abort()
 }
@@ -111,14 +106,11 @@ func (s *server) reloadAt(ctx context.Context, hangups <-chan struct{}) {
 
 // reload leaves everything as it was when anything is wrong.
 func (s *server) reload() {
-	s.gateway.Reloading()
-	c, warnings, err := s.load()
-	s.warn(warnings)
-	if err != nil {
-		s.gateway.ReloadFailed()
-	} else {
-		err = s.gateway.Reload(c)
-	}
+	err := s.gateway.Reload(func() (*config.Config, error) {
+		c, warnings, err := s.load()
+		s.warn(warnings)
+		return c, err
+	})
 	if err != nil {
 		s.log.Error("configuration not reloaded", "error", err)
 		return

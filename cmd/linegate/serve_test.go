@@ -20,7 +20,6 @@ type fake struct {
 	drained, aborted  chan struct{}
 	hang              chan struct{} // reloads wait for it, unless nil
 	runErr, reloadErr error
-	reloading         int // reloads that began
 }
 
 func (f *fake) Run(ctx context.Context) error {
@@ -38,17 +37,18 @@ func (f *fake) Run(ctx context.Context) error {
 	}
 }
 
-func (f *fake) Reloading() { f.reloading++ }
-
-func (f *fake) Reload(c *config.Config) error {
+func (f *fake) Reload(read func() (*config.Config, error)) error {
+	c, err := read()
+	if err != nil {
+		f.events <- "reload failed"
+		return err
+	}
 	f.events <- "reload " + c.Log.Level
 	if f.hang != nil {
 		<-f.hang
 	}
 	return f.reloadErr
 }
-
-func (f *fake) ReloadFailed() { f.events <- "reload failed" }
 
 func (f *fake) Abort() {
 	f.events <- "abort"

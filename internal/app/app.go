@@ -201,40 +201,8 @@ func (a *App) Run(ctx context.Context) error {
 	defer background.Wait()
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
-	background.Go(func() { a.issuers.run(work) })
-	background.Go(func() { a.sessions.Run(work) })
-	background.Go(func() { giveBack(work) })
-	background.Go(func() { watchMemory(work, memoryLimit(), a.gateway, a.log) })
-	failed := make(chan error, len(a.listeners)+2)
-	watched := make(map[*gateway.TLS]bool)
-	for _, l := range a.listeners {
-		if l.TLS != nil && !watched[l.TLS] {
-			watched[l.TLS] = true // the sockets of one name share it
-			background.Go(func() { l.TLS.Watch(work, certificateInterval, a.log.With(slog.String("listener", l.Name))) })
-		}
-		background.Go(func() {
-			if err := a.gateway.Serve(l); !errors.Is(err, gateway.ErrClosed) {
-				failed <- fmt.Errorf("listener %s: %w", l.Name, err)
-			}
-		})
-		a.log.Info("listening", slog.String("listener", l.Name), slog.String("address", l.Addr().String()),
-			slog.Bool("tls", l.TLS != nil))
-	}
-	background.Go(func() {
-		if err := a.ops.Serve(a.opsSocket); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("ops: %w", err)
-		}
-	})
-	a.log.Info("operator's HTTP", slog.String("address", a.opsSocket.Addr().String()))
-	if a.admin != nil {
-		background.Go(func() {
-			if err := a.admin.serve(); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("admin: %w", err)
-			}
-		})
-		background.Go(func() { a.admin.watch(work, a.log) })
-		a.log.Info("admin API", slog.String("address", a.admin.socket.Addr().String()), slog.Bool("tls", a.admin.tls != nil))
-	}
+	a.work(work, &background)
+	failed := a.serve(&background)
 	a.listening.Store(true)
 	a.tell(systemd.Ready, a.status())
 	if a.manager.Wanted() {
@@ -254,6 +222,49 @@ func (a *App) Run(ctx context.Context) error {
 	a.ops.Close()
 	a.sessions.Flush()
 	return err
+}
+
+// work begins what goes on beside the serving, until ctx is done.
+func (a *App) work(ctx context.Context, background *sync.WaitGroup) {
+	background.Go(func() { a.issuers.run(ctx) })
+	background.Go(func() { a.sessions.Run(ctx) })
+	background.Go(func() { giveBack(ctx) })
+	background.Go(func() { watchMemory(ctx, memoryLimit(), a.gateway, a.log) })
+	watched := make(map[*gateway.TLS]bool)
+	for _, l := range a.listeners {
+		if l.TLS != nil && !watched[l.TLS] {
+			watched[l.TLS] = true // the sockets of one name share it
+			background.Go(func() { l.TLS.Watch(ctx, certificateInterval, a.log.With(slog.String("listener", l.Name))) })
+		}
+	}
+	if a.admin != nil {
+		background.Go(func() { a.admin.watch(ctx, a.log) })
+	}
+}
+
+// serve begins to serve at every socket. What it returns tells of one that cannot
+// go on before it is closed.
+func (a *App) serve(background *sync.WaitGroup) (failed <-chan error) {
+	failures := make(chan error, len(a.listeners)+2)
+	at := func(what string, serve func() error) {
+		background.Go(func() {
+			if err := serve(); !errors.Is(err, gateway.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+				failures <- fmt.Errorf("%s: %w", what, err)
+			}
+		})
+	}
+	for _, l := range a.listeners {
+		at("listener "+l.Name, func() error { return a.gateway.Serve(l) })
+		a.log.Info("listening", slog.String("listener", l.Name), slog.String("address", l.Addr().String()),
+			slog.Bool("tls", l.TLS != nil))
+	}
+	at("ops", func() error { return a.ops.Serve(a.opsSocket) })
+	a.log.Info("operator's HTTP", slog.String("address", a.opsSocket.Addr().String()))
+	if a.admin != nil {
+		at("admin", a.admin.serve)
+		a.log.Info("admin API", slog.String("address", a.admin.socket.Addr().String()), slog.Bool("tls", a.admin.tls != nil))
+	}
+	return failures
 }
 
 // certificateInterval is how often the certificates' files are looked at.

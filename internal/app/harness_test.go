@@ -89,6 +89,11 @@ func startWith(t testing.TB, change func(*config.Config), options func(*Options)
 	return r
 }
 
+// Reload puts another configuration into force.
+func (r *running) Reload(next *config.Config) error {
+	return r.App.Reload(func() (*config.Config, error) { return next, nil })
+}
+
 // waitReady waits until the issuer's keys are there.
 func (r *running) waitReady() {
 	r.t.Helper()

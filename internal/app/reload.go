@@ -11,38 +11,30 @@ import (
 	"github.com/linegate/linegate/internal/systemd"
 )
 
-// Reloading says that a configuration is about to be read: Reload or
-// ReloadFailed comes next.
-func (a *App) Reloading() { a.tell(systemd.Reloading()) }
-
-// Reload puts another configuration into force, all or nothing: what can fail
-// is tried before anything changes. Keys that need a restart are named in the
-// log and left as they were.
-func (a *App) Reload(next *config.Config) error {
+// Reload puts the configuration that read returns into force, all or nothing: what
+// can fail is tried before anything changes. Keys that need a restart are named in
+// the log and left as they were.
+func (a *App) Reload(read func() (*config.Config, error)) error {
 	a.reloads.Lock()
-	err := a.reload(next)
-	a.reloads.Unlock()
-	a.reloaded(err == nil)
-	return err
-}
-
-// ReloadFailed records that another configuration could not even be read.
-func (a *App) ReloadFailed() { a.reloaded(false) }
-
-// reloaded records how a reload ended. That the service goes on as before is no
-// failure that its manager could be told of, other than in words.
-func (a *App) reloaded(taken bool) {
-	a.refused.Store(!taken)
-	if taken {
+	defer a.reloads.Unlock()
+	a.tell(systemd.Reloading())
+	next, err := read()
+	if err == nil {
+		err = a.use(next)
+	}
+	a.refused.Store(err != nil)
+	if err == nil {
 		a.metrics.reloadOK.Set(1)
 		a.metrics.lastReloadAt.SetToCurrentTime()
 	} else {
 		a.metrics.reloadOK.Set(0)
 	}
+	// To go on as before is no failure that a service could tell of, but in words.
 	a.tell(systemd.Ready, a.status())
+	return err
 }
 
-func (a *App) reload(next *config.Config) error {
+func (a *App) use(next *config.Config) error {
 	current := a.cfg.Load()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(next.Log.Level)); err != nil {

@@ -2,6 +2,8 @@ package app
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -96,6 +98,29 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	operator := second.Token(authtest.Claim("scope", "linegate:admin"))
 	if status, text := r.adminAs(client, "https://", operator, "GET", "/v1/sessions", ""); status != http.StatusOK {
 		t.Errorf("admin API: %d %s", status, text)
+	}
+}
+
+// TestDrainWhileAReloadHangs: whoever drains waits for no file.
+func TestDrainWhileAReloadHangs(t *testing.T) {
+	r := start(t, nil)
+	d := r.dial(false)
+	reading, hang, refused := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		refused <- r.App.Reload(func() (*config.Config, error) {
+			close(reading)
+			<-hang
+			return nil, io.ErrUnexpectedEOF
+		})
+	}()
+	<-reading
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	d.expect("BYE draining ")
+	close(hang)
+	if err := <-refused; !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -8,9 +8,8 @@ import (
 
 // tokenCache remembers tokens that were verified, by the SHA-256 of all of their
 // bytes, the signature among them (Identity.Digest leaves that out), so that a
-// device that reconnects need not have it checked again. What it
-// remembers is what a token says; whether that still holds is looked at each
-// time (Verifier.Recall).
+// device that reconnects need not have it checked again. What it remembers is what
+// a token says; whether that still holds is looked at each time (Verifier.Recall).
 type tokenCache struct {
 	max int // tokens at most; 0: it remembers none
 
@@ -91,7 +90,8 @@ func (c *tokenCache) forget(token digest) {
 
 // Recall returns whom a token speaks for that was verified before, and whose
 // reasons still hold, without looking at its signature; nil when it must be
-// verified, also to learn why it is refused. It does not wait, and needs a hundredth of the time.
+// verified, also to learn why it is refused. It does not wait, and needs a hundredth
+// of the time.
 //
 // A token is not recalled once it has expired, once its issuer's configuration
 // changed, the issuer's set (or one that is not too old) no longer has its key

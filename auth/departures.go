@@ -58,10 +58,9 @@ func kids(ids []string) string {
 }
 
 // departures remembers which keys left an issuer's set, until their sessions have
-// ended.
-// Keys go by their thumbprints: under another kid or alg a key is the same one,
-// while one that the set lists and that cannot be used (it shares its kid, or is
-// for encryption now) has left. Time comes in as an argument.
+// ended. Keys go by their thumbprints: under another kid or alg a key is the same
+// one, while one that the set lists and that cannot be used (it shares its kid, or
+// is for encryption now) has left. Time comes in as an argument.
 //
 // A key departs with the first set that lacks it. That is confirmed by a set
 // fetched doubt later, or after that: fetches in quick succession may bring one

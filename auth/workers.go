@@ -75,8 +75,8 @@ func busy(line time.Duration) *Error {
 	return refusal
 }
 
-// enqueue puts a job in line, unless its time would be
-// over before its turn; then it returns how long the line is.
+// enqueue puts a job in line, unless its time would be over before its turn; then
+// it returns how long the line is.
 func (w *workers) enqueue(who whose, j *job) (wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -179,6 +179,16 @@ func (a *App) closeSockets() {
 	}
 }
 
+func (a *App) closeState() {
+	if a.state != nil {
+		a.state.Close()
+	}
+}
+
+// review has every session look whether what it was let in by still holds:
+// after a key left its set, an issuer the configuration, or a token was revoked.
+func (a *App) review() { a.sessions.Review() }
+
 // Addr returns the address that the listener of this name is bound to, nil
 // when there is none.
 func (a *App) Addr(listener string) net.Addr {

@@ -204,6 +204,18 @@ func (is *issuers) adopt(sources []*source) {
 	}
 }
 
+// identifiers returns the issuers in force, as their tokens call them, by their
+// configured names.
+func (is *issuers) identifiers() map[string]string {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	all := make(map[string]string, len(is.sources))
+	for _, s := range is.sources {
+		all[s.cfg.Name] = s.cfg.Issuer
+	}
+	return all
+}
+
 // health is what readiness asks of the issuers.
 func (is *issuers) health() []ops.Issuer {
 	is.mu.Lock()

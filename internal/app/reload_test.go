@@ -9,11 +9,119 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/linegate/linegate/auth/authtest"
 	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/config"
 )
+
+// TestReload: what can change while devices are connected changes, what cannot
+// is named, and a bad configuration changes nothing.
+func TestReload(t *testing.T) {
+	r := start(t, nil)
+	r.waitReady()
+	d := r.login(true)
+
+	second := authtest.Serve(t, authtest.Named("second"))
+	change := func(f func(c *config.Config)) *config.Config {
+		next := *r.cfg
+		next.Issuers = append([]config.Issuer(nil), r.cfg.Issuers...)
+		next.Listen = append([]config.Listener(nil), r.cfg.Listen...)
+		f(&next)
+		return &next
+	}
+
+	t.Run("a bad certificate changes nothing", func(t *testing.T) {
+		err := r.Reload(change(func(c *config.Config) {
+			c.Limits.Connections = 5
+			c.Listen[1].TLS = &config.TLS{Cert: "/nowhere.crt", Key: "/nowhere.key"}
+		}))
+		if err == nil || !strings.Contains(err.Error(), "listen[1].tls: open /nowhere.crt") {
+			t.Fatalf("error %v", err)
+		}
+		if got := r.metric("linegate_config_last_reload_successful"); got != 0 {
+			t.Errorf("last reload successful: %v", got)
+		}
+		if got := r.metric("linegate_connections_limit"); got == 5 {
+			t.Error("the limit changed all the same")
+		}
+	})
+
+	t.Run("issuers, limits, rules and certificates", func(t *testing.T) {
+		r.certs.Renew()
+		err := r.Reload(change(func(c *config.Config) {
+			extra := c.Issuers[0]
+			extra.Name, extra.Issuer = "second", second.URL
+			c.Issuers = append(c.Issuers, extra)
+			c.Limits.Connections = 100
+			c.Session.IdleTimeout = time.Minute
+			c.Ops.Address = "127.0.0.1:1"
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.say("ping") // the session lives on
+		d.expect("pong\n")
+		for _, iss := range []*authtest.Issuer{r.issuer, second} {
+			next := r.dial(true)
+			next.say("AUTH " + iss.Token())
+			if ok := next.expect("OK AUTH "); !strings.Contains(ok, " idle_timeout=60 ") {
+				t.Error(ok)
+			}
+		}
+		if got := r.metric("linegate_connections_limit"); got != 100 {
+			t.Errorf("limit %v", got)
+		}
+		if got := r.metric("linegate_config_last_reload_successful"); got != 1 {
+			t.Errorf("last reload successful: %v", got)
+		}
+		if !strings.Contains(r.log.String(), `"key":"ops"`) {
+			t.Error("the changed ops.address is not named in the log")
+		}
+	})
+
+	t.Run("stricter rules hold at the next AUTH", func(t *testing.T) {
+		err := r.Reload(change(func(c *config.Config) { c.Issuers[0].RequiredScopes = []string{"line:more"} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.lives()
+		d.say("AUTH " + r.issuer.Token())
+		d.expect("ERR insufficient_scope for=auth action=fix\n")
+		d.lives()
+		next := r.dial(true)
+		next.say("AUTH " + r.issuer.Token())
+		next.expect("BYE insufficient_scope ")
+	})
+
+	t.Run("an issuer that is gone is refused", func(t *testing.T) {
+		if err := r.Reload(change(func(*config.Config) {})); err != nil {
+			t.Fatal(err)
+		}
+		stranger := r.dial(true)
+		stranger.say("AUTH " + second.Token())
+		stranger.expect("BYE invalid_token ")
+	})
+}
+
+// TestReloadWhileStarting: a SIGHUP may come at any moment.
+func TestReloadWhileStarting(t *testing.T) {
+	for range 20 {
+		r := start(t, nil) // Run has only just been called
+		same := *r.cfg
+		if err := r.Reload(&same); err != nil {
+			t.Fatal(err)
+		}
+		r.waitReady()
+		if n := r.issuer.Fetches(); n != 1 {
+			t.Fatalf("%d fetches", n)
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // TestReloadIsAllOrNothing: a configuration that is another in every part, and in
 // one of them bad, changes none of them, whichever it is.

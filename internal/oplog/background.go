@@ -10,9 +10,10 @@ import (
 )
 
 // NewBackground is New for a logger that writes in the background, a few
-// milliseconds later, all that has gathered at once. Warnings, errors and audit records are written
-// before the call returns; others are lost when the process is killed within a
-// moment. flush, to be called at an orderly end, waits until all are written.
+// milliseconds later, all that has gathered at once. Warnings, errors and audit
+// records are written before the call returns; others are lost when the process is
+// killed within a moment. flush, to be called at an orderly end, waits until all are
+// written.
 //
 // Whoever logs waits for w while it takes something. When it takes nothing for a
 // second, nobody waits any more: records for which there is no room are left out,

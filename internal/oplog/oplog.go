@@ -24,14 +24,16 @@ const (
 // Warnings and errors of one kind are written at most once a second. A kind is
 // a message together with the values of outcome, result, reason, issuer,
 // listener and key (of the configuration), so messages are constants and those
-// attributes come from a closed set or the configuration. The latest of those held back is written when its
-// second is over, with the number of the others as suppressed; so none is held
-// for longer than a second, and only the end of the process loses any.
+// attributes come from a closed set or the configuration. The latest of those held
+// back is written when its second is over, with the number of the others as
+// suppressed; so none is held for longer than a second, and only the end of the
+// process loses any.
 //
 // Records of LevelAudit are always written, each of them.
 //
-// Texts, errors among them, are cut at 1 KiB, and a stack at 8 KiB. What a client chose goes through
-// Foreign first. Durations are written as the configuration writes them: 1.5s.
+// Texts, errors among them, are cut at 1 KiB, and a stack at 8 KiB. What a client
+// chose goes through Foreign first. Durations are written as the configuration
+// writes them: 1.5s.
 func New(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error) {
 	return newLogger(w, level, format, func(h slog.Handler) slog.Handler { return h })
 }
@@ -53,7 +55,8 @@ func newLogger(w io.Writer, level *slog.LevelVar, format string, around func(slo
 // can be configured, so that nothing hides it, and is written AUDIT.
 const LevelAudit slog.Level = 12
 
-// bound cuts what is or becomes a text, and makes a duration one. It sees message and attributes alike.
+// bound cuts what is or becomes a text, and makes a duration one. It sees message
+// and attributes alike.
 func bound(_ []string, a slog.Attr) slog.Attr {
 	limit := maxText
 	if a.Key == "stack" {

@@ -6,16 +6,6 @@ import (
 	"github.com/linegate/linegate/auth"
 )
 
-// review has every session look whether what it was let in by still holds:
-// after a key left its set, an issuer the configuration, or a token was revoked.
-func (a *App) review() { a.sessions.Review() }
-
-func (a *App) closeState() {
-	if a.state != nil {
-		a.state.Close()
-	}
-}
-
 // restore gives an issuer's keys the last good set that was kept of it: a restart
 // while the issuer is away refuses nobody.
 func (is *issuers) restore(s *source) {
@@ -38,16 +28,4 @@ func (is *issuers) save(issuer string) func(auth.Snapshot) {
 			is.log.Warn("keys not stored", slog.String("issuer", issuer), slog.Any("error", err))
 		}
 	}
-}
-
-// identifiers returns the issuers in force, as their tokens call them, by their
-// configured names.
-func (is *issuers) identifiers() map[string]string {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	all := make(map[string]string, len(is.sources))
-	for _, s := range is.sources {
-		all[s.cfg.Name] = s.cfg.Issuer
-	}
-	return all
 }

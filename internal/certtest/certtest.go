@@ -86,6 +86,13 @@ func (a *Authority) Issue(name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
+// Configs are a server's that is called localhost, and its clients'.
+func (a *Authority) Configs() (server, client *tls.Config) {
+	a.t.Helper()
+	server = &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}}
+	return server, &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
+}
+
 // Own is the authority's own certificate, which nobody else vouches for.
 func (a *Authority) Own() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{a.cert.Raw}, PrivateKey: a.key, Leaf: a.cert}

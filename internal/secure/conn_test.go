@@ -12,52 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/internal/tlstest"
 )
-
-// free is for handshakes that need no turn.
-type free struct{}
-
-func (free) Begin() error { return nil }
-func (free) End()         {}
-
-// pair is a connection over loopback TCP, behind its handshake.
-func pair(t *testing.T, version uint16) (*tlstest.Client, *Conn) {
-	t.Helper()
-	a := certtest.New(t)
-	near, far := tcpPair(t)
-	deadline := time.Now().Add(20 * time.Second)
-	_ = near.SetDeadline(deadline)
-	server := Server(steady.New(far, 10*time.Second), &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}})
-	_ = server.SetReadDeadline(deadline)
-	done := make(chan error, 1)
-	go func() { done <- server.Handshake(free{}) }()
-	client := tlstest.New(t, near, version, &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"})
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close(); server.Close() })
-	return client, server
-}
-
-func tcpPair(t *testing.T) (near, far net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { near.Close() })
-	if far, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	return near, far
-}
 
 // read waits for the socket and returns what a ReadReady of up to max bytes gives.
 func read(t *testing.T, c *Conn, max int) (string, error) {

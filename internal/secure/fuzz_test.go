@@ -10,15 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/linegate/linegate/internal/certtest"
-	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/internal/tlstest"
 )
-
-// soon is when a connection that hangs is given up, which is a finding.
-const soon = 20 * time.Second
 
 // FuzzHandshake: whatever a stranger sends before it has shown who it is, in
 // whatever pieces, the handshake fails, and the turn to compute is given back. What
@@ -48,10 +43,9 @@ func FuzzHandshake(f *testing.F) {
 		client, far := socketPair(t)
 		client.say(t, sent)
 		heard := &counted{UnixConn: far, size: int(size) + 1}
-		server := Server(steady.New(heard, soon), cfg)
-		_ = server.SetReadDeadline(time.Now().Add(soon))
 		turn := new(ledger)
-		err := server.Handshake(turn)
+		server, done := handshake(heard, cfg, turn)
+		err := <-done
 		server.Close()
 		answer, _ := io.ReadAll(client)
 		flights := 1
@@ -80,8 +74,7 @@ func clientsFlights(f *testing.F, server, client *tls.Config) []byte {
 	f.Helper()
 	near, far := socketPair(f)
 	said := &recorder{Conn: near}
-	done := make(chan error, 1)
-	go func() { done <- Server(steady.New(far, soon), server).Handshake(free{}) }()
+	_, done := handshake(far, server, free{})
 	if err := errors.Join(tls.Client(said, client).Handshake(), <-done); err != nil {
 		f.Fatal(err)
 	}
@@ -114,24 +107,14 @@ func FuzzRecords(f *testing.F) {
 			f.Add([]byte(anything), kind, uint8(1), uint16(3), true)
 		}
 	}
-	a := certtest.New(f)
-	server := &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}}
-	client := &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
+	server, client := certtest.New(f).Configs()
 	f.Fuzz(func(t *testing.T, anything []byte, kind byte, good uint8, room uint16, old bool) {
 		version := uint16(tls.VersionTLS13)
 		if old {
 			version = tls.VersionTLS12
 		}
 		near, far := socketPair(t)
-		conn := Server(steady.New(far, soon), server)
-		defer conn.Close()
-		_ = conn.SetReadDeadline(time.Now().Add(soon))
-		done := make(chan error, 1)
-		go func() { done <- conn.Handshake(free{}) }()
-		c := tlstest.New(t, near, version, client)
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		c, conn := secured(t, near, far, version, server, client)
 		var sent []byte
 		want := strings.Repeat("hello\n", int(good%8))
 		for range good % 8 {
@@ -162,43 +145,6 @@ func FuzzRecords(f *testing.F) {
 			t.Fatalf("keeps %d bytes read, %d to be written", len(conn.beneath.input), len(conn.beneath.queue))
 		}
 	})
-}
-
-// peer is one end of a pair of sockets.
-type peer struct{ *net.UnixConn }
-
-// socketPair has no ports, of which a fuzzer would use up all, and takes in what is
-// sent before anybody reads.
-func socketPair(t testing.TB) (near peer, far *net.UnixConn) {
-	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		file := os.NewFile(uintptr(fd), "")
-		nc, err := net.FileConn(file)
-		file.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = nc.(*net.UnixConn)
-		t.Cleanup(func() { nc.Close() })
-	}
-	return peer{ends[0]}, ends[1]
-}
-
-// say sends all of it, then the end of the stream, and reads nothing.
-func (p peer) say(t testing.TB, sent []byte) {
-	t.Helper()
-	_ = p.SetWriteDeadline(time.Now().Add(soon))
-	if _, err := p.Write(sent[:min(len(sent), 150<<10)]); err != nil { // what the socket takes
-		t.Fatal(err)
-	}
-	if err := p.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // counted reads size bytes at a time at most, and counts them.

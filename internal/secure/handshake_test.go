@@ -11,16 +11,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/linegate/linegate/internal/certtest"
-	"github.com/linegate/linegate/internal/steady"
 )
 
 // ledger is a Turn that knows whether it is taken.
 type ledger struct{ taken atomic.Bool }
 
 func (l *ledger) Begin() error { l.taken.Store(true); return nil }
+
 func (l *ledger) End()         { l.taken.Store(false) }
 
 // signer is a key that signs in turn only.
@@ -51,18 +50,9 @@ func TestSignsInTurnOnly(t *testing.T) {
 		Certificates:     []tls.Certificate{certificate},
 		CurvePreferences: []tls.CurveID{tls.CurveP256}, // which no client here begins with
 	}
-	serve := func() (near net.Conn, done <-chan error) {
-		near, far := tcpPair(t)
-		server := Server(steady.New(far, 10*time.Second), config)
-		ended := make(chan error, 1)
-		go func() {
-			ended <- server.Handshake(l)
-			server.Close()
-		}()
-		return near, ended
-	}
 
-	near, done := serve()
+	near, far := tcpPair(t)
+	_, done := handshake(far, config, l)
 	said := &recorder{Conn: near}
 	client := tls.Client(said, &tls.Config{
 		RootCAs: a.Roots(), ServerName: "localhost", MinVersion: tls.VersionTLS13,
@@ -76,7 +66,8 @@ func TestSignsInTurnOnly(t *testing.T) {
 	}
 	client.Close()
 
-	near, done = serve()
+	near, far = tcpPair(t)
+	_, done = handshake(far, config, l)
 	said.mu.Lock()
 	defer said.mu.Unlock()
 	if _, err := near.Write(bytes.Join(said.parts[:3], nil /* between the two a ChangeCipherSpec */)); err != nil {
@@ -108,19 +99,10 @@ func (r *recorder) Write(b []byte) (int, error) {
 // TestLongHello: what a client would have TLS keep before it is answered is bounded,
 // and a hello that is merely long is answered.
 func TestLongHello(t *testing.T) {
-	a := certtest.New(t)
-	config := &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}}
-	serve := func() (near net.Conn, done <-chan error) {
-		near, far := tcpPair(t)
-		ended := make(chan error, 1)
-		go func() {
-			ended <- Server(steady.New(far, 10*time.Second), config).Handshake(free{})
-			far.Close()
-		}()
-		return near, ended
-	}
+	server, client := certtest.New(t).Configs()
 
-	hostile, done := serve()
+	hostile, far := tcpPair(t)
+	_, done := handshake(far, server, free{})
 	go func() {
 		hello := "\x01\x00\xff\xff\x03\x03" // the header of one with 64 KiB
 		for {
@@ -135,13 +117,12 @@ func TestLongHello(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 
-	near, done := serve()
-	var protocols []string
+	near, far := tcpPair(t)
+	_, done = handshake(far, server, free{})
 	for i := range 1000 {
-		protocols = append(protocols, fmt.Sprintf("protocol-%d", i))
+		client.NextProtos = append(client.NextProtos, fmt.Sprintf("protocol-%d", i))
 	}
-	client := tls.Client(near, &tls.Config{RootCAs: a.Roots(), ServerName: "localhost", NextProtos: protocols})
-	if err := errors.Join(client.Handshake(), <-done); err != nil {
+	if err := errors.Join(tls.Client(near, client).Handshake(), <-done); err != nil {
 		t.Error(err)
 	}
 }

@@ -49,8 +49,7 @@ func (s *Session) attempted(kind attemptKind, identity *auth.Identity, err error
 	if kind == renewal {
 		attrs = append(attrs, s.logID())
 	}
-	var refused *auth.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
 		attrs = append(attrs, slog.String("issuer", refused.IssuerName), foreign("kid", refused.KeyID),
 			slog.String("claim", refused.Claim))
 		for key, value := range refused.Names() {

@@ -10,11 +10,6 @@ type moment struct {
 	wall int64         // nanoseconds since the Unix epoch
 }
 
-// until tells when the wall clock will read wall, if it is not set meanwhile.
-func (now moment) until(wall int64) time.Duration {
-	return now.mono + time.Duration(wall-now.wall)
-}
-
 // systemClock reads the machine's clocks, or in place of its wall clock the one
 // given.
 func systemClock(wall func() time.Time) func() moment {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"time"
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/wire"
@@ -22,8 +21,7 @@ func outcome(err error) auth.Outcome {
 	if err == nil {
 		return auth.OK
 	}
-	var refused *auth.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
 		return refused.Outcome
 	}
 	return auth.Internal
@@ -48,17 +46,15 @@ func refusal(err error) (code wire.Code, retryAfter int64) {
 	default:
 		code = wire.InvalidToken
 	}
-	var refused *auth.Error
-	if errors.As(err, &refused) && refused.RetryAfter > 0 {
-		retryAfter = int64((refused.RetryAfter + time.Second - 1) / time.Second)
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
+		retryAfter = seconds(refused.RetryAfter)
 	}
 	return code, retryAfter
 }
 
 // refusedBy names the issuer of a refused token, where it is a configured one.
 func refusedBy(err error) string {
-	var refused *auth.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
 		return refused.IssuerName
 	}
 	return ""

@@ -38,7 +38,7 @@ type Rules struct {
 	AuthTimeout  time.Duration // for the opening AUTH, absolute, and for checking any; 10 s
 	IdleTimeout  time.Duration // without a complete line from the client; 30 s
 	ReauthNotice time.Duration // the most that is left when a new token is asked for; 30 s
-	WriteTimeout time.Duration // for what is unsent when a connection ends; 10 s
+	WriteTimeout time.Duration // for what is unsent when a connection ends (see close); 10 s
 	MaxAuthLine  int           // bytes before the LF of a line that begins "AUTH "; 16 KiB
 	MaxLine      int           // bytes before the LF of any other line; 8 KiB
 	MaxOutbound  int           // bytes unsent at which the gateway stops reading; 256 KiB
@@ -84,11 +84,11 @@ type Config struct {
 // Server makes sessions and knows those that are authenticated.
 type Server struct {
 	auth     Authenticator
-	reviewer Reviewer // the authenticator, where it is one; else nil
+	recaller Recaller // the authenticator, where it is one; else nil
+	reviewer Reviewer // so, too
 	backend  Backend
 	watcher  Watcher // the backend, where it is one; else nil
 	rules    atomic.Pointer[Rules]
-	recaller Recaller // the authenticator, where it is one; else nil
 	metrics  *Metrics
 	log      *slog.Logger
 	events   *events
@@ -171,7 +171,8 @@ func (srv *Server) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := srv.clock()
-		if step := now.until(last.wall) - last.mono; step < -maxDrift || step > maxDrift {
+		step := time.Duration(now.wall-last.wall) - (now.mono - last.mono)
+		if step.Abs() > maxDrift {
 			last = now
 			for _, s := range srv.sessions.all() {
 				s.wake()

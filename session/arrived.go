@@ -1,18 +1,16 @@
 package session
 
-import (
-	"time"
-)
+import "time"
 
 // arrivedMost bounds what is served of a client that never pauses, in reads.
-const arrivedMost = 16
+const arrivedMost = 64
 
 // serveArrived serves what had arrived when a drain ends the session, so that no
 // line that came before the BYE went out is left unanswered. A client that does
 // not take its answers gets no more.
-func (s *Session) serveArrived(now moment) {
+func (s *Session) serveArrived(now moment) moment {
 	if _, full := s.out.full(); s.raw == nil || full || s.machine.stage != open {
-		return
+		return now
 	}
 	s.mu.Lock()
 	_ = s.nc.SetReadDeadline(time.Time{}) // the order set it; nothing here waits
@@ -20,8 +18,13 @@ func (s *Session) serveArrived(now moment) {
 	_ = s.raw.Read(func(fd uintptr) bool {
 		for range arrivedMost {
 			now = s.serveInput(now)
-			if s.machine.need() != needInput || len(s.reply.buf) >= maxBatch {
+			batch := len(s.reply.buf) >= maxBatch // there may be more in s.in
+			s.send(int(fd))
+			if _, full := s.out.full(); full || s.machine.need() != needInput {
 				break
+			}
+			if batch {
+				continue
 			}
 			s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
 			n, err := s.readReady(int(fd), s.in[len(s.in):cap(s.in)])
@@ -35,4 +38,5 @@ func (s *Session) serveArrived(now moment) {
 		return true
 	})
 	s.dropIdle()
+	return now
 }

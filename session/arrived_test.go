@@ -1,9 +1,9 @@
 package session
 
 import (
-	"bufio"
+	"fmt"
 	"io"
-	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,9 +25,7 @@ func (g gate) Message(s *Session, text []byte, r *Reply) error {
 // backend and others wait in the socket: all of them are answered before the BYE.
 // Of any other end that is not so.
 func TestDrainAnswersWhatArrived(t *testing.T) {
-	for name, pair := range map[string]func(testing.TB) (client, server net.Conn){
-		"tcp": tcpPair, "tls": tlsPairs(t, tcpPair),
-	} {
+	for name, pair := range transports(t) {
 		for _, code := range []wire.Code{wire.Draining, wire.TokenRevoked} {
 			t.Run(name+" "+code.String(), func(t *testing.T) {
 				client, server := pair(t)
@@ -53,6 +51,37 @@ func TestDrainAnswersWhatArrived(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestDrainAnswersAllThatArrived: so are as many lines as a socket takes in, whose
+// answers are more than one batch.
+func TestDrainAnswersAllThatArrived(t *testing.T) {
+	for name, pair := range transports(t) {
+		t.Run(name, func(t *testing.T) {
+			client, server := pair(t)
+			defer client.Close()
+			backend := gate{make(chan struct{}), make(chan struct{})}
+			s, in, ended := connect(t, newServer(t, Config{Backend: backend}), client, server)
+			io.WriteString(client, "wait\n")
+			<-backend.has
+			const lines = 5000
+			var sent strings.Builder
+			for i := range lines {
+				fmt.Fprintf(&sent, "%d\n", i)
+			}
+			io.WriteString(client, sent.String())
+			s.End(wire.Draining, 0)
+			close(backend.take)
+			expect(t, in, "from server: wait\n")
+			for i := range lines {
+				expect(t, in, fmt.Sprintf("from server: %d\n", i))
+			}
+			expect(t, in, "BYE draining ")
+			if reason := <-ended; reason != wire.Draining {
+				t.Errorf("ended for %v", reason)
+			}
+		})
 	}
 }
 
@@ -85,12 +114,5 @@ func TestDrainIsNotKeptWaiting(t *testing.T) {
 	}
 	if reason := <-ended; reason != wire.Draining {
 		t.Errorf("ended for %v", reason)
-	}
-}
-
-func talk(t testing.TB, in *bufio.Reader, lines ...string) {
-	t.Helper()
-	for _, line := range lines {
-		expect(t, in, line)
 	}
 }

@@ -40,7 +40,7 @@ func TestExpiry(t *testing.T) { endOfTrust(t, wire.TokenExpired, (*life).expire)
 func TestRevocation(t *testing.T) { endOfTrust(t, wire.TokenRevoked, (*life).revoke) }
 
 func endOfTrust(t *testing.T, code wire.Code, end func(l *life)) {
-	sockets := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t, tcpPair)}
+	sockets := transports(t)
 	for _, o := range occupations {
 		play := func(l *life) {
 			if o.occupy != nil {
@@ -120,7 +120,7 @@ type said struct {
 func newLife(t *testing.T, client net.Conn, clock func() moment) *life {
 	l := &life{
 		t: t, client: client, in: bufio.NewReader(client), pause: func() {},
-		ended: make(chan wire.Code, 1), data: make(chan struct{}, 1), said: make(chan []said, 1),
+		data: make(chan struct{}, 1), said: make(chan []said, 1),
 	}
 	l.cast = castAuth{
 		castTrust: new(castTrust), now: func() time.Time { return time.Unix(0, clock().wall) },
@@ -141,8 +141,7 @@ func newLife(t *testing.T, client net.Conn, clock func() moment) *life {
 
 func (l *life) login(server net.Conn, auth string) {
 	l.t.Helper()
-	l.s = l.srv.New(server, nil)
-	go func() { l.ended <- l.s.Serve() }()
+	l.s, l.ended = serve(l.srv, server)
 	_, _ = io.WriteString(l.client, auth+"\n")
 	expect(l.t, l.in, "OK AUTH ")
 }
@@ -197,10 +196,8 @@ func (l *life) fillUp() {
 			}
 		}
 	})
-	for full := false; !full; time.Sleep(time.Millisecond) {
-		l.s.out.mu.Lock()
-		full = l.s.out.size() >= l.s.out.limit()
-		l.s.out.mu.Unlock()
+	for l.s.out.unsentBytes() < l.s.out.limit() {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -252,30 +249,6 @@ func (l *life) check(code wire.Code, latest time.Duration) {
 	if served := l.served.Load(); data != served {
 		l.t.Errorf("%d data lines arrived, %d were answered or pushed before the end", data, served)
 	}
-}
-
-// TestExpiryOfMany: the sessions whose tokens expire at once all hear it within
-// a second, and not all at once.
-func TestExpiryOfMany(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := newServer(t, Config{Rules: Rules{IdleTimeout: 2 * time.Hour}})
-		byes, sessions := manySessions(t, srv, 1000, "BYE ")
-		checkSpread(t, byes, len(sessions), "BYE token_expired ", sessions[0].Expires(), byeSpread)
-	})
-}
-
-// TestRevocationOfMany: so do those that are revoked at once.
-func TestRevocationOfMany(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authenticator := new(trusted)
-		srv := newServer(t, Config{Authenticator: authenticator})
-		byes, sessions := manySessions(t, srv, 1000, "BYE ")
-		authenticator.set("k1 withdrawn")
-		if n := srv.Review(); n != len(sessions) {
-			t.Errorf("withdrew %d", n)
-		}
-		checkSpread(t, byes, len(sessions), "BYE token_revoked ", time.Now(), byeSpread)
-	})
 }
 
 // TestWallClockSteps: exp goes by the wall clock. When that is set, sessions look

@@ -20,8 +20,8 @@ type orders struct {
 }
 
 // End asks the session to end for code, from any goroutine, without waiting.
-// The first order counts; no renewal is accepted behind it. retryAfter, rounded up to seconds, is told to the
-// client; 0 is not.
+// The first order counts; no renewal is accepted behind it. retryAfter, rounded up
+// to seconds, is told to the client; 0 is not.
 func (s *Session) End(code wire.Code, retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,16 +92,19 @@ func (s *Session) mute() {
 }
 
 // obey carries out what others ordered, and returns the time, which an order may
-// be to look at anew. What was due before an order came before it. The end of a
-// drain is left to Attend, behind what is being served.
-func (s *Session) obey(now moment) moment { return s.obeyOr(now, true) }
+// be to look at anew. What was due before an order came before it.
+func (s *Session) obey(now moment) moment { return s.carryOut(now, false) }
 
-func (s *Session) obeyOr(now moment, serving bool) moment {
+// obeyWhileServing leaves the end of a drain to Attend: what is being served comes
+// before it.
+func (s *Session) obeyWhileServing(now moment) moment { return s.carryOut(now, true) }
+
+func (s *Session) carryOut(now moment, serving bool) moment {
 	s.mu.Lock()
 	o := s.orders
-	serving = serving && o.end == wire.Draining
-	s.orders.any, s.orders.review, s.orders.announce = serving, false, 0
-	s.urgent.Store(serving)
+	later := serving && o.end == wire.Draining
+	s.orders.any, s.orders.review, s.orders.announce = later, false, 0
+	s.urgent.Store(later)
 	if o.any {
 		now = s.srv.clock()
 		s.armed = 0 // the order moved the deadline
@@ -121,12 +124,13 @@ func (s *Session) obeyOr(now moment, serving bool) moment {
 	if o.review {
 		s.review(now)
 	}
-	if o.end == wire.Draining && !serving {
-		s.serveArrived(now)
+	if o.end == 0 || later {
+		return now
 	}
-	if o.end != 0 && !serving {
-		s.machine.finish(o.end, int64(o.retryAfter), &s.reply)
+	if o.end == wire.Draining {
+		now = s.serveArrived(now)
 	}
+	s.machine.finish(o.end, int64(o.retryAfter), &s.reply)
 	return now
 }
 

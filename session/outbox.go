@@ -213,17 +213,15 @@ func (o *outbox) full() (relief <-chan struct{}, full bool) {
 	return o.backlog.await(o.limit() / 2), true
 }
 
-// empty returns a channel that is closed when everything is written, or
-// writing failed.
-func (o *outbox) empty() <-chan struct{} {
+// left reports whether anything is unsent; the returned channel is closed when all
+// of it has gone, or writing failed.
+func (o *outbox) left() (gone <-chan struct{}, left bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed() != nil || !o.writing() {
-		done := make(chan struct{})
-		close(done)
-		return done
+		return nil, false
 	}
-	return o.backlog.await(0)
+	return o.backlog.await(0), true
 }
 
 // await is called with mu held, by the one goroutine that serves the session.

@@ -91,8 +91,7 @@ func TestWithinLinesPerSecond(t *testing.T) {
 // the pace is not exceeded; what a client said before it ended its stream is
 // answered at that pace.
 func TestLinesPerSecondOverSockets(t *testing.T) {
-	transports := map[string]func(testing.TB) (client, server net.Conn){"tcp": tcpPair, "tls": tlsPairs(t, tcpPair)}
-	for name, pair := range transports {
+	for name, pair := range transports(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, server := pair(t)
@@ -190,12 +189,6 @@ func TestPacedAndFull(t *testing.T) {
 			t.Fatalf("ended for %s", got)
 		}
 	})
-}
-
-func (o *outbox) unsentBytes() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.size()
 }
 
 // TestLinesPerSecondOfNewSessions: rules that change hold for connections that come

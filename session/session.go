@@ -32,7 +32,7 @@ type Session struct {
 	hot      bool                  // the batch before the last was a moment earlier
 	deep     bool                  // this goroutine's stack may have grown
 	entered  bool                  // authenticated, and not yet left
-	readEnd  wire.Code             // what reading ended with, served when in is used up; 0: it goes on
+	readEnd  wire.Code             // what reading ended with, heeded when in is used up; 0: it goes on
 
 	urgent atomic.Bool // orders.any, to be read without mu
 	mu     sync.Mutex
@@ -114,7 +114,7 @@ func (s *Session) Attend() wire.Code {
 	now := s.srv.clock()
 	for {
 		s.sitDown()
-		now = s.obeyOr(now, false)
+		now = s.obey(now)
 		s.machine.tick(now, &s.reply)
 		if s.machine.need() != needVerdict {
 			s.dropCheck() // a verdict that came too late is void
@@ -151,6 +151,8 @@ func (s *Session) Attend() wire.Code {
 				now = s.awaitRelief(now, relief)
 			} else if batch {
 				now = s.srv.clock()
+			} else if s.readEnd != 0 {
+				now = s.endInput(now)
 			} else if s.silent(now) {
 				s.handOver()
 				handedOver = true
@@ -176,7 +178,7 @@ func (s *Session) serveInput(now moment) moment {
 		if !late {
 			break
 		}
-		now = s.obey(s.srv.clock())
+		now = s.obeyWhileServing(s.srv.clock())
 	}
 	return now
 }
@@ -220,7 +222,7 @@ func (s *Session) sleep(now moment, due time.Duration, verdicts <-chan verdict) 
 	}
 }
 
-// awaitRelief stops reading until half of what is unsent has gone. Idle time
+// awaitRelief stops reading until enough of what is unsent has gone. Idle time
 // stands still meanwhile.
 func (s *Session) awaitRelief(now moment, relief <-chan struct{}) moment {
 	timer := time.NewTimer(s.machine.next(now) - now.mono)

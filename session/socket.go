@@ -38,10 +38,6 @@ const (
 // serveSocket waits for input, at most until the machine wants to look at the
 // clock, and serves what comes for as long as nothing but input is wanted.
 func (s *Session) serveSocket(now moment) moment {
-	if s.readEnd != 0 {
-		s.machine.finish(s.readEnd, 0, &s.reply)
-		return now
-	}
 	due := s.machine.next(now)
 	if s.deep {
 		due = min(due, s.served+silence)
@@ -85,16 +81,17 @@ func (s *Session) arm(now moment, due time.Duration) bool {
 }
 
 // onReadable reads until the socket has no more, and serves each batch. It
-// reports whether something else than input is wanted.
+// reports whether something else than input is wanted, an order to be heeded for
+// one; else it is called again when the socket has more.
 func (s *Session) onReadable(fd uintptr) (done bool) {
 	var begun time.Duration
 	for !s.urgent.Load() {
 		s.sitDown()
 		s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
-		room := cap(s.in) - len(s.in)
-		n, err := s.readReady(int(fd), s.in[len(s.in):cap(s.in)])
+		room := s.in[len(s.in):cap(s.in)]
+		n, err := s.readReady(int(fd), room)
 		if err == syscall.EAGAIN {
-			s.standUp()
+			s.standUp() // it waits without a desk
 			return false
 		}
 		if err != nil {
@@ -108,15 +105,15 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 		}
 		s.deep = s.deep || s.hot || s.sealed != nil
 		if s.deep && !watched && !s.arm(now, now.mono+silence) {
-			return true
+			return true // instead of a look at the silent socket there is an order
 		}
-		if n < room && s.hot {
-			return false
+		if s.hot && n < len(room) {
+			return false // it is empty, most likely: see hotGap
 		}
 		if begun == 0 {
 			begun = now.mono
 		} else if now.mono-begun >= busyTurn {
-			return !s.arm(now, now.mono+stepBack)
+			return !s.arm(now, now.mono+stepBack) // others come first, see busyTurn
 		}
 	}
 	return true
@@ -137,7 +134,7 @@ func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 	s.hot = now.mono-s.served <= hotGap
 	s.served = now.mono
 	if s.urgent.Load() { // an order may be to serve nothing more
-		now = s.obey(now)
+		now = s.obeyWhileServing(now)
 	}
 	for {
 		now = s.serveInput(now)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/internal/certtest"
-	"github.com/linegate/linegate/internal/secure"
 	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/internal/tlstest"
 	"github.com/linegate/linegate/wire"
@@ -24,9 +23,7 @@ import (
 // end in every way. Each gets the answer to each of its lines, in order, and what
 // is pushed to it between them. What fails is told with its seed.
 func TestStormUnderTLS(t *testing.T) {
-	a := certtest.New(t)
-	server := &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}}
-	client := &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"}
+	server, client := certtest.New(t).Configs()
 	narrow := newServer(t, Config{Rules: Rules{MaxOutbound: 16 << 10, IdleTimeout: time.Minute}})
 	wide := newServer(t, Config{Rules: Rules{MaxOutbound: 8 << 20, IdleTimeout: time.Minute}}) // no push fails
 	var all sync.WaitGroup
@@ -38,8 +35,7 @@ func TestStormUnderTLS(t *testing.T) {
 				_ = near.(*net.TCPConn).SetReadBuffer(4096)
 				_ = far.(*steady.Conn).Conn.(*net.TCPConn).SetWriteBuffer(4096)
 			}
-			conn, shaken := secure.Server(far.(*steady.Conn), server), make(chan error, 1)
-			go func() { shaken <- conn.Handshake(noTurn{}) }()
+			conn, shaken := secured(far, server)
 			w := &weather{chance: rand.New(rand.NewPCG(seed, uint64(version))), version: version, pushed: seed%2 == 0}
 			w.Client = tlstest.New(t, near, version, client)
 			if err := <-shaken; err != nil {
@@ -51,7 +47,7 @@ func TestStormUnderTLS(t *testing.T) {
 			}
 			all.Go(func() {
 				defer near.Close()
-				if err := w.play(srv.New(conn, nil)); err != nil {
+				if err := w.play(srv, conn); err != nil {
 					t.Errorf("TLS %s, seed %d: %v", name, seed, err)
 				}
 			})
@@ -74,9 +70,8 @@ const (
 	stormPushes = 50
 )
 
-func (w *weather) play(s *Session) error {
-	ended := make(chan wire.Code, 1)
-	go func() { ended <- s.Serve() }()
+func (w *weather) play(srv *Server, nc net.Conn) error {
+	s, ended := serve(srv, nc)
 	ending, reading := w.chance.IntN(4), rand.New(rand.NewPCG(w.chance.Uint64(), 0))
 	rounds := make(chan []string, 1) // the answers to what is sent
 	answered, sent := make(chan struct{}, 1), make(chan error, 1)

@@ -1,18 +1,15 @@
 package session
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/linegate/linegate/internal/certtest"
-	"github.com/linegate/linegate/internal/secure"
 	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/internal/tlstest"
 	"github.com/linegate/linegate/wire"
@@ -27,32 +24,22 @@ type forger struct {
 // forged is a session under TLS 1.3 whose client is a forger and is in.
 func forged(t *testing.T, srv *Server, auth string) (*forger, *Session, <-chan wire.Code) {
 	t.Helper()
-	a := certtest.New(t)
+	server, client := certtest.New(t).Configs()
 	near, far := tcpPair(t)
 	t.Cleanup(func() { near.Close() })
 	_ = near.SetDeadline(time.Now().Add(20 * time.Second))
 	beneath := far.(*steady.Conn)
 	_ = errors.Join(near.(*net.TCPConn).SetReadBuffer(4096), beneath.Conn.(*net.TCPConn).SetWriteBuffer(4096)) // so that it stalls soon
-	server := secure.Server(beneath, &tls.Config{Certificates: []tls.Certificate{a.Issue("localhost")}})
-	shaken := make(chan error, 1)
-	go func() { shaken <- server.Handshake(noTurn{}) }()
-	client := &forger{t: t}
-	client.Client = tlstest.New(t, near, tls.VersionTLS13, &tls.Config{RootCAs: a.Roots(), ServerName: "localhost"})
+	conn, shaken := secured(far, server)
+	f := &forger{tlstest.New(t, near, tls.VersionTLS13, client), t}
 	if err := <-shaken; err != nil {
 		t.Fatal(err)
 	}
-	s, ended := srv.New(server, nil), make(chan wire.Code, 1)
-	go func() { ended <- s.Serve() }()
-	client.Say(auth)
-	client.expect("OK AUTH ")
-	return client, s, ended
+	s, ended := serve(srv, conn)
+	f.Say(auth)
+	f.expect("OK AUTH ")
+	return f, s, ended
 }
-
-// noTurn is for handshakes that need none.
-type noTurn struct{}
-
-func (noTurn) Begin() error { return nil }
-func (noTurn) End()         {}
 
 func (f *forger) expect(prefix string) {
 	f.t.Helper()
@@ -65,10 +52,7 @@ func (f *forger) expect(prefix string) {
 func stall(t *testing.T, s *Session) {
 	t.Helper()
 	for line := bytes.Repeat([]byte("x"), 8000); ; {
-		s.out.mu.Lock()
-		waiting := s.out.size()
-		s.out.mu.Unlock()
-		if waiting > s.machine.rules.MaxOutbound/2 {
+		if s.out.unsentBytes() > s.machine.rules.MaxOutbound/2 {
 			return
 		}
 		if err := s.Push(line); err != nil {
@@ -136,42 +120,5 @@ func TestNoRenegotiation(t *testing.T) {
 	client.Close()
 	if end := <-ended; end != wire.ClientReset {
 		t.Errorf("ended for %s", end)
-	}
-}
-
-// TestGoesOnElsewhere: a session that is silent is left by its goroutine, with nothing
-// lost, and served by the next.
-func TestGoesOnElsewhere(t *testing.T) {
-	for name, pair := range map[string]func(testing.TB) (client, server net.Conn){
-		"tcp": tcpPair, "tls": tlsPairs(t, tcpPair),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			client, server := pair(t)
-			defer client.Close()
-			s := newServer(t, Config{}).New(server, nil)
-			parts, in := make(chan wire.Code), bufio.NewReader(client)
-			attend := func() { go func() { parts <- s.Attend() }() }
-			handedOver := func() {
-				t.Helper()
-				if end := <-parts; end != 0 {
-					t.Fatalf("ended for %s", end)
-				}
-				attend()
-			}
-			attend()
-			io.WriteString(client, "AUTH alice\n")
-			expect(t, in, "OK AUTH ")
-			handedOver()
-			io.WriteString(client, "hello\nhal")
-			expect(t, in, "from server: hello\n")
-			handedOver()
-			io.WriteString(client, "f\n")
-			expect(t, in, "from server: half\n")
-			client.Close()
-			if end := <-parts; end != wire.ClientClosed && end != wire.ClientReset {
-				t.Errorf("ended for %s", end)
-			}
-		})
 	}
 }

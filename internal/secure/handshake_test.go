@@ -20,7 +20,7 @@ type ledger struct{ taken atomic.Bool }
 
 func (l *ledger) Begin() error { l.taken.Store(true); return nil }
 
-func (l *ledger) End()         { l.taken.Store(false) }
+func (l *ledger) End() { l.taken.Store(false) }
 
 // signer is a key that signs in turn only.
 type signer struct {

@@ -72,7 +72,7 @@ trials: ## a gateway under load: rotation, guessed keys, a hanging issuer, slow 
 .PHONY: soak
 soak: DURATION ?= 10m
 soak: SEED ?= 0
-soak: ## all kinds of clients, faults and misfortunes, and an oracle; DURATION=10m, RACE=1, SEED=, of a run before
+soak: ## all kinds of clients, faults and misfortunes, and an oracle; DURATION=10m (and half a minute for each round), RACE=1, SEED=, of a run before
 	go vet -tags soak ./internal/soak
 	go test -count=1 -v -timeout 0 $(if $(RACE),-race) $(TESTFLAGS) -tags soak ./internal/soak -args -duration $(DURATION) -seed $(SEED)
 

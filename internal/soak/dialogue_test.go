@@ -32,6 +32,7 @@ type dialogue struct {
 	lastHeard time.Time // when a line came last
 	withdrawn time.Time // when an operator was told that the session serves no more
 	renew     bool      // the gateway wants a new token
+	yields    bool      // newer sessions of its subject may take its place
 	left      bool      // the client has ended its stream
 	over      bool      // a BYE came, or the end
 	deaf      bool      // the client is gone, and what still comes is nobody's
@@ -196,6 +197,8 @@ func (d *dialogue) explained(code string) bool {
 		return d.isRemoved(d.token.key)
 	case wire.SlowConsumer.String():
 		return d.faulty || d.unread
+	case wire.Replaced.String():
+		return d.faulty || d.yields
 	case wire.Draining.String():
 		return d.isDraining()
 	}
@@ -210,6 +213,14 @@ func (d *dialogue) anyAsked(is func(request) bool) bool {
 		}
 	}
 	return false
+}
+
+// yield notes that a session more of its subject is about to come than it may
+// have.
+func (d *dialogue) yield() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.yields = true
 }
 
 // leave notes that the client ends its stream and listens on.
@@ -234,7 +245,8 @@ func (d *dialogue) end(err error) {
 		if len(d.asked) > 0 && !d.ending() {
 			d.wrong("%d complete lines were not answered before the end", len(d.asked))
 		}
-	case errors.Is(err, syscall.ECONNRESET) && d.ending(): // a BYE that is lost behind what was sent meanwhile
+	case (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) && d.ending():
+		// A BYE that is lost behind what was sent meanwhile.
 	case d.left && d.session == "" && d.ending():
 	case errors.Is(err, os.ErrDeadlineExceeded) && (d.ending() || d.anyAsked(func(request) bool { return true })):
 		// The client waits for its pongs, and they for a renewal that waits for
@@ -250,7 +262,7 @@ func (d *dialogue) ending() bool {
 	if d.session == "" {
 		return len(d.asked) > 0 && d.asked[0].kind == wire.Auth && (d.refused(wire.InvalidToken.String(), d.asked[0]) || d.refused(wire.TemporarilyUnavailable.String(), d.asked[0]))
 	}
-	for _, code := range []wire.Code{wire.IdleTimeout, wire.TokenExpired, wire.TokenRevoked, wire.KeyRemoved, wire.Draining} {
+	for _, code := range []wire.Code{wire.IdleTimeout, wire.TokenExpired, wire.TokenRevoked, wire.KeyRemoved, wire.Replaced, wire.Draining} {
 		if d.explained(code.String()) {
 			return true
 		}

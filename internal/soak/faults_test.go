@@ -31,6 +31,7 @@ func (s *site) misfortunes(ctx context.Context, round int) {
 	}
 	begin("rotation", 2*time.Second, 5*time.Second, s.rotate)
 	begin("outage", 2*time.Second, 6*time.Second, s.outage)
+	begin("starvation", 10*time.Second, 30*time.Second, s.starve)
 	begin("reload", 2*time.Second, 5*time.Second, s.reload)
 	begin("kick", 300*time.Millisecond, 2*time.Second, s.kickOne)
 	begin("revocation", 1*time.Second, 4*time.Second, s.revokeOne)
@@ -104,8 +105,9 @@ func (s *site) issuerFaults() chaos.Faults {
 // round.
 func (s *site) calm() {
 	s.issuer.Fail(authtest.Healthy)
-	for _, p := range []*chaos.Proxy{s.plain, s.secure, s.toIssuer} {
-		p.Reset()
+	s.toIssuer.Reset()
+	for _, network := range s.networks {
+		network.Reset()
 	}
 }
 
@@ -147,6 +149,15 @@ func (s *site) outage(ctx context.Context, r *rand.Rand) {
 	s.issuer.Fail(failure)
 	pause(ctx, r, 500*time.Millisecond, 4*time.Second)
 	s.issuer.Fail(authtest.Healthy)
+}
+
+// starve gives the gateway no CPU for up to three seconds. Then everything is
+// late, and nothing else.
+func (s *site) starve(ctx context.Context, r *rand.Rand) {
+	s.gateway.signal(syscall.SIGSTOP)
+	defer s.gateway.signal(syscall.SIGCONT)
+	pause(ctx, r, 100*time.Millisecond, 3*time.Second)
+	s.count("times without CPU", 1)
 }
 
 const (

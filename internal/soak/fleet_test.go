@@ -4,16 +4,12 @@ package soak
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/linegate/linegate/client"
 )
 
 // fleet is how many clients there are of each kind.
@@ -28,6 +24,7 @@ var fleet = []struct {
 	{"idler", 6, (*site).idler},
 	{"slow reader", 4, (*site).slowReader},
 	{"deaf", 2, (*site).deaf},
+	{"rival", 2, (*site).rivals},
 	{"stranger", 8, (*site).strangers},
 }
 
@@ -49,113 +46,6 @@ func (s *site) clients(ctx context.Context, round int) {
 }
 
 func someLife(r *rand.Rand) time.Duration { return 6*time.Second + below(r, 10*time.Second) }
-
-// device is a program that uses the client package: it pings, renews its token,
-// and comes back.
-func (s *site) device(ctx context.Context, name string, r *rand.Rand) {
-	w := someWay(r)
-	var mu sync.Mutex // of r, and of what follows
-	var next *token
-	var d *dialogue
-	now := func() *dialogue {
-		mu.Lock()
-		defer mu.Unlock()
-		return d
-	}
-	config := client.Config{
-		Address: s.address(w),
-		Tokens: tokenSource(func() string {
-			mu.Lock()
-			defer mu.Unlock()
-			next = s.newToken(name, someLife(r))
-			return next.text
-		}),
-		PingEvery: time.Second,
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			c, err := s.connect(w)
-			if err != nil {
-				return nil, err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if d != nil {
-				s.untrack(d)
-			}
-			d = newDialogue(s.oracle, s.deeds, name, w.faulty)
-			s.track(d)
-			return c, nil
-		},
-		Hooks: client.Hooks{
-			Sent: func(line []byte) {
-				d := now()
-				switch {
-				case string(line) == "AUTH <token>":
-					mu.Lock()
-					t := next
-					mu.Unlock()
-					d.ask(auth(t))
-				case string(line) == "ping":
-					d.ask(ping())
-				default:
-					d.ask(message(string(line)))
-				}
-			},
-			Received: func(line []byte) { now().hear(line) },
-		},
-	}
-	if w.secure {
-		config.TLS = s.clientTLS()
-	}
-	defer func() {
-		if d := now(); d != nil {
-			s.untrack(d)
-		}
-	}()
-	err := client.Run(ctx, config, func(ctx context.Context, c *client.Conn) error {
-		d := now()
-		mu.Lock()
-		talk := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
-		mu.Unlock()
-		over := make(chan error, 1)
-		go func() {
-			for {
-				if _, err := c.Receive(ctx); err != nil {
-					over <- err
-					return
-				}
-			}
-		}()
-		for i := 0; pause(ctx, talk, 10*time.Millisecond, 800*time.Millisecond); i++ {
-			if talk.IntN(60) == 0 { // it restarts
-				c.Close()
-			}
-			if err := c.Send(ctx, []byte(text(talk, name, i))); err != nil {
-				break
-			}
-		}
-		c.Close()
-		err := <-over
-		if end, ok := errors.AsType[*client.End](err); ok {
-			if end.Code == "" {
-				cause := end.Err
-				if errors.Is(cause, io.EOF) {
-					cause = nil
-				}
-				d.end(cause)
-			}
-			return err
-		}
-		d.gone()
-		return err
-	})
-	if err != nil && ctx.Err() == nil && !errors.Is(err, client.ErrClosed) {
-		s.find("%s: the client gave up: %v", name, err)
-	}
-}
-
-type tokenSource func() string
-
-func (f tokenSource) Token(context.Context, bool) (string, error) { return f(), nil }
 
 // text is what a message says: whose it is and which, and then anything.
 func text(r *rand.Rand, name string, i int) string {
@@ -303,7 +193,7 @@ func (s slow) Read(b []byte) (int, error) {
 // deaf says much and takes nothing, until the gateway takes nothing either; what
 // it then hears was in order all the same.
 func (s *site) deaf(ctx context.Context, name string, r *rand.Rand) {
-	p := s.dial(ctx, name, way{secure: r.IntN(2) == 0})
+	p := s.dial(ctx, name, way{door: someDoor(r)})
 	if p == nil {
 		return
 	}
@@ -324,4 +214,45 @@ func (s *site) deaf(ctx context.Context, name string, r *rand.Rand) {
 	}
 	p.listen(p.Conn)
 	<-p.heard
+}
+
+// rivals are more sessions of one subject than it may have: the oldest has to
+// give way to the last, and no other.
+func (s *site) rivals(ctx context.Context, name string, r *rand.Rand) {
+	var all []*peer
+	for range perSubject + 1 {
+		if len(all) == perSubject {
+			all[0].yield()
+		}
+		p := s.dial(ctx, name, way{door: someDoor(r)})
+		if p == nil {
+			return
+		}
+		defer p.bye()
+		if !p.login(ctx, r, s.token(r, name, time.Minute)) {
+			return
+		}
+		all = append(all, p)
+	}
+	for begun := time.Now(); ctx.Err() == nil; pause(ctx, r, 10*time.Millisecond, 100*time.Millisecond) {
+		there := 0
+		for _, p := range all {
+			if _, over := p.pending(); !over {
+				there++
+			}
+		}
+		if there <= perSubject {
+			s.count("times that a subject had one session too many", 1)
+			break
+		}
+		if time.Since(begun) > patience {
+			s.find("%s: %d sessions of one subject, which may have %d", name, there, perSubject)
+			return
+		}
+	}
+	for _, p := range all[1:] {
+		p.chat(r, name, 0, 10)
+		p.settled(ctx)
+	}
+	pause(ctx, r, time.Second, 3*time.Second)
 }

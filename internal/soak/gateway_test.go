@@ -74,6 +74,7 @@ func startGateway(t testing.TB, o *oracle, configuration string) *gateway {
 	g.configure(configuration)
 	g.process = exec.Command(build(t), "serve", "--config", g.file)
 	g.process.Env = append(os.Environ(), "GORACE=exitcode=66")
+	g.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive this process
 	stderr, err := g.process.StderrPipe()
 	if err == nil {
 		err = g.process.Start()
@@ -181,18 +182,22 @@ func (g *gateway) eventually(what string, holds func() bool) bool {
 	return true
 }
 
-// sessions returns the ids that the admin API lists.
-func (g *gateway) sessions(bearer string) (ids []string) {
+// sessions returns what the admin API lists: their clients' addresses by their
+// ids.
+func (g *gateway) sessions(bearer string) map[string]string {
 	url := "http://" + g.log.place("admin") + "/v1/sessions?limit=1000"
 	status, answer, err := g.ask(http.MethodGet, url, bearer, "")
-	var list struct{ Items []struct{ Session string } }
+	var list struct {
+		Items []struct{ Session, Remote string }
+	}
 	if err != nil || status != http.StatusOK || json.Unmarshal(answer, &list) != nil {
 		g.find("no list of sessions: status %d, %v, %.200s", status, err, answer)
 	}
+	remotes := map[string]string{}
 	for _, item := range list.Items {
-		ids = append(ids, item.Session)
+		remotes[item.Session] = item.Remote
 	}
-	return ids
+	return remotes
 }
 
 // held is what the process holds on to when nobody is connected.

@@ -21,7 +21,7 @@ type journal struct {
 }
 
 // wanted is how many places a gateway listens at.
-const wanted = 4
+const wanted = 6
 
 func newJournal(o *oracle) *journal {
 	return &journal{oracle: o, expected: map[string]bool{}, places: map[string]string{}, placed: make(chan struct{}), copy: io.Discard}

@@ -47,6 +47,8 @@ func TestOracle(t *testing.T) {
 		{"the end without a BYE", []func(talk){login, end(nil)}, "without a BYE"},
 		{"a reset", []func(talk){login, end(syscall.ECONNRESET)}, "without a BYE"},
 		{"a reset on a bad way", []func(talk){bad, login, end(syscall.ECONNRESET)}, ""},
+		{"a write behind such a reset", []func(talk){login, end(syscall.EPIPE)}, "without a BYE"},
+		{"a write behind the reset of a session that was kicked", []func(talk){login, kicked, end(syscall.EPIPE)}, ""},
 		{"a reset of a session that was kicked", []func(talk){login, kicked, end(syscall.ECONNRESET)}, ""},
 		{"the end of a session that was kicked", []func(talk){login, kicked, end(nil)}, "without a BYE"},
 		{"an error of reading", []func(talk){login, end(io.ErrUnexpectedEOF)}, "without a BYE"},
@@ -63,6 +65,8 @@ func TestOracle(t *testing.T) {
 		{"its key removed, and it is there", []func(talk){login, hear("BYE key_removed action=reauth :x")}, "for no reason"},
 		{"its key removed", []func(talk){login, removed, hear("BYE key_removed action=reauth :x")}, ""},
 		{"slow, and it reads", []func(talk){login, hear("BYE slow_consumer action=retry :x")}, "for no reason"},
+		{"replaced, and nobody came", []func(talk){login, hear("BYE replaced action=none :x")}, "for no reason"},
+		{"replaced", []func(talk){login, talk.yield, hear("BYE replaced action=none :x")}, ""},
 		{"drained, and nothing is", []func(talk){login, hear("BYE draining action=retry :x")}, "for no reason"},
 		{"drained", []func(talk){login, func(d talk) { d.drain() }, hear("NOTICE draining retry_after=3", "BYE draining action=retry :x")}, ""},
 		{"lines for a client that is gone", []func(talk){login, talk.gone, hear("pong"), end(nil)}, ""},
@@ -234,6 +238,8 @@ func TestJournalTellsPlaces(t *testing.T) {
 	j := newJournal(new(oracle))
 	j.read(strings.NewReader(`{"level":"INFO","msg":"listening","listener":"plain","address":"127.0.0.1:1"}
 {"level":"INFO","msg":"listening","listener":"tls","address":"127.0.0.1:2"}
+{"level":"INFO","msg":"listening","listener":"certified","address":"127.0.0.1:5"}
+{"level":"INFO","msg":"listening","listener":"balanced","address":"127.0.0.1:6"}
 {"level":"INFO","msg":"operator's HTTP","address":"127.0.0.1:3"}
 {"level":"WARN","msg":"login refused"}
 {"level":"INFO","msg":"admin API","address":"127.0.0.1:4"}
@@ -243,7 +249,7 @@ func TestJournalTellsPlaces(t *testing.T) {
 	default:
 		t.Fatal("not all places are known")
 	}
-	for name, address := range map[string]string{"plain": "127.0.0.1:1", "tls": "127.0.0.1:2", "ops": "127.0.0.1:3", "admin": "127.0.0.1:4"} {
+	for name, address := range map[string]string{"plain": "127.0.0.1:1", "tls": "127.0.0.1:2", "balanced": "127.0.0.1:6", "ops": "127.0.0.1:3", "admin": "127.0.0.1:4"} {
 		if j.place(name) != address {
 			t.Errorf("%s is at %s", name, j.place(name))
 		}

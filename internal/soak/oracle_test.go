@@ -5,14 +5,22 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // oracle collects what must not be, and counts what there was.
 type oracle struct {
+	late lateness
+
 	mu       sync.Mutex
-	findings []string
+	findings []finding
 	more     int // findings beyond those
 	counts   map[string]int
+}
+
+type finding struct {
+	at   time.Time
+	text string
 }
 
 // enough findings tell what is wrong; the rest is only counted.
@@ -26,7 +34,7 @@ func (o *oracle) find(format string, args ...any) {
 		o.more++
 		return
 	}
-	o.findings = append(o.findings, fmt.Sprintf(format, args...))
+	o.findings = append(o.findings, finding{time.Now(), fmt.Sprintf(format, args...)})
 }
 
 // count adds to a number of the report.
@@ -39,11 +47,13 @@ func (o *oracle) count(what string, n int) {
 	o.counts[what] += n
 }
 
-// found returns the findings.
-func (o *oracle) found() []string {
+// found returns the findings, each with the state of the machine if that was bad.
+func (o *oracle) found() (all []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	all := slices.Clone(o.findings)
+	for _, f := range o.findings {
+		all = append(all, f.text+o.late.around(f.at))
+	}
 	if o.more > 0 {
 		all = append(all, fmt.Sprintf("and %d more", o.more))
 	}

@@ -16,45 +16,13 @@ import (
 	"github.com/linegate/linegate/wire"
 )
 
-// way is one to the gateway.
-type way struct {
-	secure bool // over TLS
-	faulty bool // through a bad network
-}
-
-func someWay(r *rand.Rand) way { return way{secure: r.IntN(2) == 0, faulty: r.IntN(2) == 0} }
-
-func (s *site) address(w way) string {
-	switch {
-	case w.faulty && w.secure:
-		return s.secure.Addr()
-	case w.faulty:
-		return s.plain.Addr()
-	case w.secure:
-		return s.gateway.log.place("tls")
-	}
-	return s.gateway.log.place("plain")
-}
-
-// connect makes a connection, still without TLS, and counts it: the gateway has
-// to have accepted as many.
-func (s *site) connect(w way) (*net.TCPConn, error) {
-	c, err := net.DialTimeout("tcp", s.address(w), patience)
-	if err != nil {
-		return nil, err
-	}
-	if !w.faulty {
-		s.dialled.Add(1)
-	}
-	return c.(*net.TCPConn), nil
-}
-
 // peer is a client's end of a connection whose every byte is chosen here.
 type peer struct {
 	net.Conn
 	*dialogue
 	site    *site
 	socket  *net.TCPConn
+	door    door
 	heard   chan struct{} // closed when nothing more is heard
 	release func() bool   // of the context
 }
@@ -71,10 +39,10 @@ func (s *site) dial(ctx context.Context, name string, w way) *peer {
 	}
 	p := &peer{
 		Conn: socket, dialogue: newDialogue(s.oracle, s.deeds, name, w.faulty),
-		site: s, socket: socket, heard: make(chan struct{}),
+		site: s, socket: socket, door: w.door, heard: make(chan struct{}),
 	}
-	if w.secure {
-		secured := tls.Client(socket, s.clientTLS())
+	if w.door.tls() {
+		secured := tls.Client(socket, s.clientTLS(w.door))
 		handshake, cancel := context.WithTimeout(ctx, p.patience())
 		defer cancel()
 		if err := secured.HandshakeContext(handshake); err != nil {

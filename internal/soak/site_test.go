@@ -38,9 +38,9 @@ type site struct {
 	staff       *authtest.Issuer // of operators; does neither
 	unpublished *mint.Key        // of nobody
 	toIssuer    *chaos.Proxy
-	plain       *chaos.Proxy // to the listeners of the same name
-	secure      *chaos.Proxy
+	networks    map[door]*chaos.Proxy // bad ones
 	certs       *certtest.Authority
+	clientCert  tls.Certificate // what clients have at the certified door
 	dir         string
 
 	dialled atomic.Int64 // connections that were made to the gateway directly
@@ -64,12 +64,15 @@ func newSite(t testing.TB, seed uint64) *site {
 		certs: certtest.New(t), dir: t.TempDir(),
 		random: random(seed, "faults"), tokens: map[string]*token{}, live: map[*dialogue]bool{},
 	}
+	s.clientCert = s.certs.Issue("device")
 	s.keys, s.unpublished = []*mint.Key{s.issuer.SigningKey()}, s.issuer.NewKey()
 	s.toIssuer = s.proxy(strings.TrimPrefix(s.issuer.URL, "http://"), s.issuerFaults)
 	s.newPair()
 	s.gateway = startGateway(t, s.oracle, s.configuration(random(seed, "start"), "info")) // which tells the places
-	s.plain = s.proxy(s.gateway.log.place("plain"), func() chaos.Faults { return s.faults(false) })
-	s.secure = s.proxy(s.gateway.log.place("tls"), func() chaos.Faults { return s.faults(true) })
+	s.networks = map[door]*chaos.Proxy{}
+	for _, d := range doors {
+		s.networks[d] = s.proxy(s.gateway.log.place(string(d)), func() chaos.Faults { return s.faults(d.tls()) })
+	}
 	return s
 }
 
@@ -94,33 +97,40 @@ func (s *site) proxy(target string, choose func() chaos.Faults) *chaos.Proxy {
 // drainTimeout is short: who drains a gateway is not what this is about.
 const drainTimeout = 2 * time.Second
 
+// perSubject is how many sessions a subject may have.
+const perSubject = 4
+
 // configuration is one of many, none of which is to be noticed by who is
 // connected. What listens, and what is trusted, is the same in all.
+//
+// The times are long, so that a machine that is starved for seconds looks like
+// nothing else: a device gives a gateway up that says nothing for idle_timeout.
 func (s *site) configuration(r *rand.Rand, level string) string {
 	return fmt.Sprintf(`listen:
   - {name: plain, address: "127.0.0.1:0"}
-  - {name: tls, address: "127.0.0.1:0", tls: {cert: %q, key: %q}}
+  - {name: tls, address: "127.0.0.1:0", tls: {cert: %[1]q, key: %[2]q}}
+  - {name: certified, address: "127.0.0.1:0", tls: {cert: %[1]q, key: %[2]q, client_ca: %[3]q, client_auth: require}}
+  - {name: balanced, address: "127.0.0.1:0", proxy_protocol: {trusted: [127.0.0.1/32]}}
 ops: {address: "127.0.0.1:0", pprof: true}
 admin: {address: "127.0.0.1:0", issuers: [staff]}
-state_dir: %q
-session: {handshake_timeout: 10s, auth_timeout: %v, idle_timeout: %ds, write_timeout: %ds, reauth_notice: %ds, lines_per_second: %d}
-limits: {connections: %d, unauthenticated: %d}
+state_dir: %[4]q
+`, s.file("crt"), s.file("key"), s.certs.CA, filepath.Join(s.dir, "state")) +
+		fmt.Sprintf(`session: {handshake_timeout: 10s, auth_timeout: %v, idle_timeout: %ds, write_timeout: %ds, reauth_notice: %ds, lines_per_second: %d}
+limits: {connections: %d, unauthenticated: %d, sessions_per_subject: %d, on_excess: replace}
 drain: {timeout: %v}
 log: {level: %s}
-issuers:
+`, authTimeout, 10+r.IntN(3), 6+r.IntN(3), 1+r.IntN(5), r.IntN(3)*300,
+			900+r.IntN(200), 300+r.IntN(100), perSubject, drainTimeout, level) +
+		fmt.Sprintf(`issuers:
   - name: main
     issuer: %q
     jwks_uri: "http://%s%s"
-    audience: [%s]
-    required_scopes: [%q]
-    jwks: {refresh_interval: %ds, cooldown: %dms, timeout: 1s, removal_grace: %ds}
-  - {name: staff, issuer: %q, audience: [%[16]s], required_scopes: [%[17]q]}
-`, s.file("crt"), s.file("key"), filepath.Join(s.dir, "state"),
-		authTimeout, 4+r.IntN(3), 3+r.IntN(2), 1+r.IntN(5), r.IntN(3)*300,
-		900+r.IntN(200), 300+r.IntN(100), drainTimeout,
-		level,
-		s.issuer.URL, s.toIssuer.Addr(), authtest.JWKSPath, authtest.Audience, authtest.Scope,
-		1+r.IntN(3), 200+r.IntN(300), 2+r.IntN(3), s.staff.URL)
+    audience: [%[4]s]
+    required_scopes: [%[5]q]
+    jwks: {refresh_interval: %[6]ds, cooldown: %[7]dms, timeout: 1s, removal_grace: %[8]ds}
+  - {name: staff, issuer: %[9]q, audience: [%[4]s], required_scopes: [%[5]q]}
+`, s.issuer.URL, s.toIssuer.Addr(), authtest.JWKSPath, authtest.Audience, authtest.Scope,
+			1+r.IntN(3), 200+r.IntN(300), 2+r.IntN(3), s.staff.URL)
 }
 
 func (s *site) file(kind string) string {
@@ -148,10 +158,6 @@ func (s *site) newPair() {
 	}
 	write("crt", "CERTIFICATE", issued.Certificate[0])
 	write("key", "PRIVATE KEY", key)
-}
-
-func (s *site) clientTLS() *tls.Config {
-	return &tls.Config{RootCAs: s.certs.Roots(), ServerName: "localhost"}
 }
 
 // token is one of subject that lives for so long: the last one, if that is

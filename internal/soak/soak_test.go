@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("duration", time.Minute, "how long clients are there")
+	duration = flag.Duration("duration", time.Minute, "how long clients are there; what goes before and behind each round is not counted")
 	seed     = flag.Uint64("seed", 0, "of everything that is chosen at random; 0: any")
 	logFile  = flag.String("log", "", "file for the gateway's log")
 )
@@ -33,8 +33,9 @@ func TestSoak(t *testing.T) {
 	defer s.report()
 
 	stop := make(chan struct{})
-	var scraper sync.WaitGroup
-	scraper.Go(func() { s.gateway.scrapeEachSecond(stop) })
+	var beside sync.WaitGroup
+	beside.Go(func() { s.gateway.scrapeEachSecond(stop) })
+	beside.Go(func() { s.late.watch(stop) })
 	rounds := max(2, int(*duration/time.Minute))
 	var first held
 	for round := range rounds {
@@ -51,7 +52,7 @@ func TestSoak(t *testing.T) {
 		first.goroutines, first.descriptors = min(first.goroutines, after.goroutines), min(first.descriptors, after.descriptors)
 	}
 	close(stop)
-	scraper.Wait()
+	beside.Wait()
 	s.farewell()
 }
 
@@ -71,7 +72,10 @@ func (s *site) round(round int, lasts time.Duration) {
 	if open := s.metric("linegate_sessions_open"); open != 0 {
 		s.find("%v sessions are open without connections", open)
 	}
-	made := s.dialled.Load() + s.plain.Made() + s.secure.Made()
+	made := s.dialled.Load()
+	for _, network := range s.networks {
+		made += network.Made()
+	}
 	if accepted := s.metric("linegate_connections_accepted_total"); accepted != float64(made) {
 		s.find("%d connections were made, and %v accepted", made, accepted)
 	}
@@ -95,18 +99,19 @@ func (s *site) muster(round int) {
 			s.find("%s is %v, with %d sessions", name, open, len(present))
 		}
 	}
-	listed := map[string]bool{}
-	for _, id := range s.gateway.sessions(s.operator()) {
-		listed[id] = true
+	listed := s.gateway.sessions(s.operator())
+	if len(listed) != len(present) {
+		s.find("%d sessions are listed, with %d there", len(listed), len(present))
 	}
 	for _, p := range present {
-		if id, _ := p.identity(); !listed[id] || len(listed) != len(present) {
-			s.find("%d sessions are listed, with %d there, session %s among them: %v", len(listed), len(present), id, listed[id])
+		id, _ := p.identity()
+		if got, want := listed[id], remote(p.door, p.socket); got != want {
+			s.find("%s, session %s: listed with the address %q, and it is %s", p.name, id, got, want)
 		}
 	}
 }
 
-// gather logs so many in, half of them over TLS, some at a time. They ping until
+// gather logs so many in, by each door as many, some at a time. They ping until
 // leave is called, which ends them all.
 func (s *site) gather(name string, number int) (present []*peer, leave func()) {
 	var mu sync.Mutex
@@ -135,7 +140,7 @@ func (s *site) gather(name string, number int) (present []*peer, leave func()) {
 			r := random(s.seed, fmt.Sprint(name, worker))
 			for i := worker; i < number; i += atOnce {
 				name := fmt.Sprintf("%s, %d", name, i)
-				p := s.dial(context.Background(), name, way{secure: i%2 == 0})
+				p := s.dial(context.Background(), name, way{door: doors[i%len(doors)]})
 				if p == nil {
 					continue
 				}
@@ -188,7 +193,7 @@ func (s *site) part(round int) {
 		all.Go(func() {
 			r := random(s.seed, fmt.Sprint("part", round, worker))
 			for i := worker; i < len(shown); i += atOnce {
-				p := s.dial(context.Background(), "parting of "+shown[i].subject, way{})
+				p := s.dial(context.Background(), "parting of "+shown[i].subject, way{door: plain})
 				if p == nil {
 					continue
 				}
@@ -231,6 +236,7 @@ func (s *site) report() {
 	for _, line := range s.counted() {
 		s.t.Log(line)
 	}
+	s.t.Log(&s.late)
 	for _, finding := range s.found() {
 		s.t.Errorf("seed %d: %s", s.seed, finding)
 	}

@@ -23,7 +23,7 @@ func (s *site) strangers(ctx context.Context, name string, r *rand.Rand) {
 	kinds := s.strangerKinds(r)
 	kind := kinds[r.IntN(len(kinds))]
 	w := someWay(r)
-	socket, err := s.connect(w)
+	socket, err := s.reach(w)
 	if err != nil {
 		if !w.faulty {
 			s.find("%s: not connected: %v", name, err)
@@ -34,10 +34,7 @@ func (s *site) strangers(ctx context.Context, name string, r *rand.Rand) {
 	stop := context.AfterFunc(ctx, func() { socket.Close() })
 	defer stop()
 	_ = socket.SetDeadline(time.Now().Add(3 * authTimeout))
-	var c net.Conn = socket
-	if w.secure && r.IntN(4) > 0 { // else it does not speak TLS
-		c = tls.Client(socket, s.clientTLS())
-	}
+	c := s.speak(w.door, socket, r)
 	s.count("strangers", 1)
 	if _, err := io.WriteString(c, kind.says); err != nil {
 		return
@@ -59,6 +56,21 @@ func (s *site) strangers(ctx context.Context, name string, r *rand.Rand) {
 		}
 		heard.hear(bytes.TrimSuffix(line, []byte("\n")))
 	}
+}
+
+// speak is how a stranger begins at a door: mostly as one has to.
+func (s *site) speak(d door, c *net.TCPConn, r *rand.Rand) net.Conn {
+	right := r.IntN(4) > 0
+	switch {
+	case d.tls() && right:
+		own := []door{secure, d}[r.IntN(2)] // without the certificate that is asked for, or with it
+		return tls.Client(c, s.clientTLS(own))
+	case d == balanced && right:
+		_, _ = c.Write(proxyHeader(c))
+	case d == balanced && r.IntN(2) == 0:
+		_, _ = io.WriteString(c, healthCheck)
+	}
+	return c
 }
 
 type strangerKind struct {

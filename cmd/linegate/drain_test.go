@@ -97,6 +97,9 @@ session: {idle_timeout: 5m}`+issuerBlock(issuer))
 			t.Errorf("%d are to come back after %s s", n, seconds)
 		}
 	}
+	if d, err := time.ParseDuration(p.records.wait("drained")["duration"]); err != nil || d < delay+window*9/10 {
+		t.Errorf("drained in %v, %v; delay and window are %v", d, err, delay+window)
+	}
 	p.wantEnd(exitOK)
 	took, busy := time.Since(began), lag()
 	if took > delay+window+time.Second+busy {
@@ -173,7 +176,13 @@ drain: {timeout: 1h}`+issuerBlock(issuer))
 	}
 	d.want("NOTICE draining ")
 	began := time.Now()
-	p.end(syscall.SIGINT, exitFailed)
+	if err := p.process.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if reason := p.records.wait("session closed")["reason"]; reason != "forced" {
+		t.Errorf("the session is closed for %q", reason)
+	}
+	p.wantEnd(exitFailed)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}

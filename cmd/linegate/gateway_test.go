@@ -30,10 +30,10 @@ issuers:
 `
 	inDir(t, file)
 	records := make(records, 1000)
-	var signals chan<- os.Signal
+	signals := signals{}
 	p := &program{
 		stdout: io.Discard, stderr: records,
-		notify: func(to chan<- os.Signal) { signals = to },
+		notify: signals.notify,
 		open:   openApp,
 	}
 	status := make(chan int, 1)
@@ -65,18 +65,18 @@ issuers:
 	get(t, ops+"/readyz", http.StatusOK)
 
 	rewrite(t, file+"log: {level: loud}\n")
-	signals <- syscall.SIGHUP
+	signals.send(syscall.SIGHUP)
 	if got, want := records.wait("configuration not reloaded")["error"],
 		`linegate.yaml:9: log.level: want one of debug, info, warn, error, got "loud"`; got != want {
 		t.Errorf("logged %s, want %s", got, want)
 	}
 	wantMetric(t, ops, "linegate_config_last_reload_successful 0")
 	rewrite(t, file+"log: {level: debug}\n")
-	signals <- syscall.SIGHUP
+	signals.send(syscall.SIGHUP)
 	records.wait("configuration reloaded")
 	wantMetric(t, ops, "linegate_config_last_reload_successful 1")
 
-	signals <- syscall.SIGTERM
+	signals.send(syscall.SIGTERM)
 	wantLine("NOTICE draining ")
 	wantLine("BYE draining ")
 	if got := <-status; got != exitOK {
@@ -91,7 +91,7 @@ func TestAnAddressInUse(t *testing.T) {
 	}
 	defer taken.Close()
 	var stderr strings.Builder
-	p := &program{stdout: io.Discard, stderr: &stderr, notify: func(chan<- os.Signal) {}, open: openApp}
+	p := &program{stdout: io.Discard, stderr: &stderr, notify: signals{}.notify, open: openApp}
 	args := "serve --listen " + taken.Addr().String() + issuerFlags
 	if status := p.run(t.Context(), strings.Fields(args)); status != exitFailed {
 		t.Errorf("exit status %d", status)

@@ -10,15 +10,13 @@ import (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends nothing
 	p := &program{
 		environ: os.Environ(),
 		stdout:  os.Stdout,
 		stderr:  os.Stderr,
-		notify: func(signals chan<- os.Signal) {
-			signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends nothing
-			signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-		},
-		open: openApp,
+		notify:  signal.Notify,
+		open:    openApp,
 	}
 	os.Exit(p.run(context.Background(), os.Args[1:]))
 }

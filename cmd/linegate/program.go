@@ -18,7 +18,7 @@ import (
 type program struct {
 	environ        []string // as os.Environ has it
 	stdout, stderr io.Writer
-	notify         func(chan<- os.Signal) // subscribes to SIGINT, SIGTERM and SIGHUP
+	notify         func(chan<- os.Signal, ...os.Signal) // os/signal's
 	open           opener
 }
 

@@ -68,7 +68,7 @@ func TestErrors(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			p := &program{
 				environ: test.environ, stdout: &stdout, stderr: &stderr,
-				notify: func(chan<- os.Signal) {},
+				notify: signals{}.notify,
 				open: func(*config.Config, *slog.Logger, *slog.LevelVar) (gateway, error) {
 					t.Error("serves")
 					return nil, os.ErrInvalid
@@ -101,7 +101,7 @@ func TestTokensAreNotRepeated(t *testing.T) {
 		{"check-config", "--audience", token}, // no issuer
 	} {
 		var stderr bytes.Buffer
-		p := &program{stdout: &stderr, stderr: &stderr, notify: func(chan<- os.Signal) {}}
+		p := &program{stdout: &stderr, stderr: &stderr, notify: signals{}.notify}
 		if status := p.run(t.Context(), args); status != exitUsage && status != exitConfig {
 			t.Errorf("exit status %d", status)
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/linegate/linegate/internal/config"
 	"github.com/linegate/linegate/internal/oplog"
@@ -28,8 +29,11 @@ type opener func(c *config.Config, log *slog.Logger, level *slog.LevelVar) (gate
 
 // serve runs the gateway until it ends, by a signal or by itself.
 func (p *program) serve(ctx context.Context, load loader) error {
-	signals := make(chan os.Signal, 8)
-	p.notify(signals)
+	// os/signal leaves out what finds no room: SIGHUPs, of which one that waits
+	// stands for all that follow, must not take that of a SIGTERM.
+	ends, reloads := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	p.notify(ends, syscall.SIGINT, syscall.SIGTERM)
+	p.notify(reloads, syscall.SIGHUP)
 	c, warnings, err := load()
 	if err != nil {
 		return &exitError{exitConfig, err}
@@ -48,7 +52,7 @@ func (p *program) serve(ctx context.Context, load loader) error {
 	if s.gateway, err = p.open(c, log, level); err != nil {
 		return &exitError{exitFailed, err}
 	}
-	if err := s.run(ctx, signals); err != nil {
+	if err := s.run(ctx, ends, reloads); err != nil {
 		return &exitError{exitFailed, err}
 	}
 	return nil
@@ -62,45 +66,54 @@ type server struct {
 	warned  map[config.Warning]bool // so that a reload repeats none
 }
 
-func (s *server) run(ctx context.Context, signals <-chan os.Signal) error {
+func (s *server) run(ctx context.Context, ends, reloads <-chan os.Signal) error {
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
 	ended := make(chan error, 1)
 	go func() { ended <- s.gateway.Run(ctx) }()
-	hangups := make(chan struct{}, 1)
-	defer close(hangups)
-	go s.reloadAt(ctx, hangups)
+	done := make(chan struct{})
+	defer close(done)
+	go s.reloadAt(ctx, reloads, done)
 	for {
 		select {
 		case err := <-ended:
 			return err
-		case sig := <-signals:
-			switch {
-			case sig == syscall.SIGHUP:
-				select {
-				case hangups <- struct{}{}:
-				default: // one waits for its turn, and will read what is there then
-				}
-			case ctx.Err() == nil:
-				s.log.Info("draining", "signal", sig.String())
-				drain()
-			default:
-				s.gateway.Abort()
+		case sig := <-ends:
+			if ctx.Err() != nil {
+				s.abort(ended)
 				return errors.New("ended at once by a second signal")
 			}
+			s.log.Info("draining", "signal", sig.String())
+			drain()
 		}
 	}
 }
 
-// reloadAt reloads at each hangup. It is not the loop of the signals that does: a
-// file on a disk that does not answer would keep the gateway from draining.
-func (s *server) reloadAt(ctx context.Context, hangups <-chan struct{}) {
-	for range hangups {
+// reloadAt reloads at each SIGHUP, until done. It is not the loop of the other
+// signals that does: a file on a disk that does not answer would keep the gateway
+// from draining.
+func (s *server) reloadAt(ctx context.Context, reloads <-chan os.Signal, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-reloads:
+		}
 		if ctx.Err() != nil {
 			s.log.Warn("not reloaded: draining")
-			continue
+		} else {
+			s.reload()
 		}
-		s.reload()
+	}
+}
+
+// abort ends the gateway at once, and waits no longer for what it has to say of its
+// sessions than a second.
+func (s *server) abort(ended <-chan error) {
+	s.gateway.Abort()
+	select {
+	case <-ended:
+	case <-time.After(time.Second):
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -20,6 +21,7 @@ type fake struct {
 	drained, aborted  chan struct{}
 	hang              chan struct{} // reloads wait for it, unless nil
 	runErr, reloadErr error
+	stubborn          bool // not even an abort ends it
 }
 
 func (f *fake) Run(ctx context.Context) error {
@@ -33,6 +35,7 @@ func (f *fake) Run(ctx context.Context) error {
 	case <-f.drained:
 		return nil
 	case <-f.aborted:
+		f.events <- "end of its sessions"
 		return errors.New("aborted")
 	}
 }
@@ -52,16 +55,35 @@ func (f *fake) Reload(read func() (*config.Config, error)) error {
 
 func (f *fake) Abort() {
 	f.events <- "abort"
-	close(f.aborted)
+	if !f.stubborn {
+		close(f.aborted)
+	}
+}
+
+// signals are where a program wants its signals.
+type signals map[os.Signal]chan<- os.Signal
+
+func (s signals) notify(c chan<- os.Signal, wanted ...os.Signal) {
+	for _, sig := range wanted {
+		s[sig] = c
+	}
+}
+
+// send does what os/signal does: a signal for which there is no room is lost.
+func (s signals) send(sig os.Signal) {
+	select {
+	case s[sig] <- sig:
+	default:
+	}
 }
 
 // serving is a program that runs serve with a fake.
 type serving struct {
 	*fake
-	t       *testing.T
-	signals chan<- os.Signal
-	log     *logRecords
-	status  chan int
+	signals
+	t      *testing.T
+	log    *logRecords
+	status chan int
 }
 
 func startServing(t *testing.T, args string, with *fake) *serving {
@@ -69,10 +91,10 @@ func startServing(t *testing.T, args string, with *fake) *serving {
 	f := with
 	f.events = make(chan string, 1)
 	f.drained, f.aborted = make(chan struct{}), make(chan struct{})
-	s := &serving{fake: f, t: t, log: &logRecords{came: make(chan string, 100)}, status: make(chan int, 1)}
+	s := &serving{fake: f, signals: signals{}, t: t, log: &logRecords{came: make(chan string, 100)}, status: make(chan int, 1)}
 	p := &program{
 		environ: []string{"LINEGATE_PORT=tcp://192.0.2.1:8885"}, stdout: &bytes.Buffer{}, stderr: s.log,
-		notify: func(signals chan<- os.Signal) { s.signals = signals },
+		notify: s.notify,
 		open:   func(*config.Config, *slog.Logger, *slog.LevelVar) (gateway, error) { return f, nil },
 	}
 	go func() { s.status <- p.run(t.Context(), strings.Fields(args)) }()
@@ -124,7 +146,7 @@ func TestASignalDrains(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			s := startServing(t, "serve"+issuerFlags, &fake{})
-			s.signals <- sig
+			s.send(sig)
 			s.wantEvent("drain")
 			s.log.want(t, "INFO draining "+sig.String())
 			close(s.drained)
@@ -133,17 +155,27 @@ func TestASignalDrains(t *testing.T) {
 	}
 }
 
+// A second signal ends it at once: what that makes of its sessions is waited for,
+// for a moment.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
-	s := startServing(t, "serve"+issuerFlags, &fake{})
-	s.signals <- syscall.SIGINT
-	s.wantEvent("drain")
-	s.log.want(t, "INFO draining interrupt")
-	s.signals <- syscall.SIGHUP // nothing to reload for
-	s.log.want(t, "WARN not reloaded: draining")
-	s.signals <- syscall.SIGTERM
-	s.wantEvent("abort")
-	s.log.want(t, "linegate: ended at once by a second signal")
-	s.wantStatus(exitFailed)
+	for _, stubborn := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stubborn=%t", stubborn), func(t *testing.T) {
+			s := startServing(t, "serve"+issuerFlags, &fake{stubborn: stubborn})
+			s.send(syscall.SIGINT)
+			s.wantEvent("drain")
+			s.log.want(t, "INFO draining interrupt")
+			s.send(syscall.SIGHUP) // nothing to reload for
+			s.log.want(t, "WARN not reloaded: draining")
+			s.send(syscall.SIGTERM)
+			s.wantEvent("abort")
+			if !stubborn {
+				s.wantEvent("end of its sessions")
+			}
+			s.log.want(t, "linegate: ended at once by a second signal")
+			s.wantStatus(exitFailed)
+			close(s.drained)
+		})
+	}
 }
 
 func TestSIGHUPReloads(t *testing.T) {
@@ -151,24 +183,24 @@ func TestSIGHUPReloads(t *testing.T) {
 	s := startServing(t, "serve --config linegate.yaml", &fake{})
 
 	rewrite(t, goodFile+"log: {level: warn}\n")
-	s.signals <- syscall.SIGHUP
+	s.send(syscall.SIGHUP)
 	s.wantEvent("reload warn")
 	s.log.want(t, "INFO configuration reloaded")
 
 	// A bad file does not reach the gateway, and serving goes on.
 	rewrite(t, goodFile+"log: {level: loud}\n")
-	s.signals <- syscall.SIGHUP
+	s.send(syscall.SIGHUP)
 	s.wantEvent("reload failed")
 	s.log.want(t, `ERROR configuration not reloaded linegate.yaml:5: log.level: want one of debug, info, warn, error, got "loud"`)
 
 	// The warning of the start does not come again; a new one does.
 	rewrite(t, goodFile+"drain: {delay: 70s}\n")
-	s.signals <- syscall.SIGHUP
+	s.send(syscall.SIGHUP)
 	s.wantEvent("reload info")
 	s.log.want(t, "WARN linegate.yaml:5: drain.timeout: a stop takes up to 1m35s with drain.delay; the platform's grace must be longer")
 	s.log.want(t, "INFO configuration reloaded")
 
-	s.signals <- syscall.SIGTERM
+	s.send(syscall.SIGTERM)
 	s.wantEvent("drain")
 	close(s.drained)
 	s.wantStatus(exitOK)
@@ -176,26 +208,26 @@ func TestSIGHUPReloads(t *testing.T) {
 
 func TestAGatewayThatRefusesAReload(t *testing.T) {
 	s := startServing(t, "serve"+issuerFlags, &fake{reloadErr: errors.New("issuers[0]: no")})
-	s.signals <- syscall.SIGHUP
+	s.send(syscall.SIGHUP)
 	s.wantEvent("reload info")
 	s.log.want(t, "ERROR configuration not reloaded issuers[0]: no")
-	s.signals <- syscall.SIGTERM
+	s.send(syscall.SIGTERM)
 	s.wantEvent("drain")
 	close(s.drained)
 	s.wantStatus(exitOK)
 }
 
-// A reload that hangs keeps no other signal waiting. Those to reload again become
-// one, which comes too late.
+// A reload that hangs keeps no other signal waiting, and of those to reload again,
+// however many, none takes its place. They become one, which comes too late.
 func TestAReloadThatHangs(t *testing.T) {
 	hang := make(chan struct{})
 	s := startServing(t, "serve"+issuerFlags, &fake{hang: hang})
-	s.signals <- syscall.SIGHUP
+	s.send(syscall.SIGHUP)
 	s.wantEvent("reload info")
-	for range 20 {
-		s.signals <- syscall.SIGHUP
+	for range 100 {
+		s.send(syscall.SIGHUP)
 	}
-	s.signals <- syscall.SIGTERM
+	s.send(syscall.SIGTERM)
 	s.wantEvent("drain")
 	s.log.want(t, "INFO draining terminated")
 	hang <- struct{}{}
@@ -214,7 +246,7 @@ func TestAGatewayThatFails(t *testing.T) {
 func TestAGatewayThatCannotStart(t *testing.T) {
 	var stderr bytes.Buffer
 	p := &program{
-		stdout: &stderr, stderr: &stderr, notify: func(chan<- os.Signal) {},
+		stdout: &stderr, stderr: &stderr, notify: signals{}.notify,
 		open: func(*config.Config, *slog.Logger, *slog.LevelVar) (gateway, error) {
 			return nil, errors.New("listen[0].address: address already in use")
 		},

@@ -283,6 +283,7 @@ const certificateInterval = 5 * time.Second
 // drain ends the gateway in order: not ready at once, then no more accepting,
 // then the sessions end one after another. What is under way late must be cut off.
 func (a *App) drain() (late time.Time) {
+	began := time.Now()
 	a.draining.Store(true)
 	a.metrics.draining.Set(1)
 	a.tell(systemd.Stopping, a.status())
@@ -300,13 +301,13 @@ func (a *App) drain() (late time.Time) {
 		case <-ctx.Done():
 		}
 	}()
-	start := time.Now()
+	late = time.Now().Add(rules.Timeout + adminSlack)
 	if err := a.gateway.Shutdown(ctx, rules.Timeout); err != nil {
 		a.log.Warn("connections closed at the end of the drain")
 	} else {
-		a.log.Info("drained", slog.Duration("duration", time.Since(start)))
+		a.log.Info("drained", slog.Duration("duration", time.Since(began)))
 	}
-	return start.Add(rules.Timeout + adminSlack)
+	return late
 }
 
 // The process is gone a second after the window.

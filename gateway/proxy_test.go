@@ -71,14 +71,6 @@ func TestWhoIsTrusted(t *testing.T) {
 	}
 }
 
-// peer is a connection from somewhere.
-type peer struct {
-	net.Conn
-	addr net.Addr
-}
-
-func (p peer) RemoteAddr() net.Addr { return p.addr }
-
 // TestTheClientsAddress is what a connection has, with all else that its socket can.
 func TestTheClientsAddress(t *testing.T) {
 	f := startBehind(t, Config{Handler: func(nc net.Conn, stranger Stranger) Conn {
@@ -123,24 +115,18 @@ func TestHeaderTimeout(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const timeout = 20 * time.Second
-				g, err := New(Config{Handler: serveLines, Timeouts: Timeouts{Handshake: timeout}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				l := newStubListener()
-				go g.Serve(&Listener{Listener: l, Name: "stub", TLS: tt.secure, Proxy: everybody})
-				client, server := net.Pipe()
-				l.conns <- peer{server, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}}
+				g := startPiped(t, Config{Timeouts: Timeouts{Handshake: timeout}}, &Listener{TLS: tt.secure, Proxy: everybody})
+				c := g.dial()
 				begun := time.Now()
 				var sender sync.WaitGroup
-				sender.Go(func() { io.Copy(client, &trickle{text: tt.sent}) })
-				io.Copy(io.Discard, client) // to the close
+				sender.Go(func() { io.Copy(c, &trickle{text: tt.sent}) })
+				c.expectEnd()
 				if took := time.Since(begun); took != timeout {
 					t.Errorf("cut off after %v", took)
 				}
 				sender.Wait()
-				g.Close()
-				if n := g.metrics.closed[tt.want].Load(); n != 1 {
+				synctest.Wait()
+				if n := g.closed(tt.want); n != 1 {
 					t.Errorf("%d closed for %s", n, tt.want)
 				}
 			})
@@ -244,15 +230,16 @@ func TestEndedBeforeTheHeader(t *testing.T) {
 			}
 		})
 	}
-	f := startBehind(t, Config{Timeouts: Timeouts{Handshake: time.Hour}}, nil, everybody)
-	c := f.dial()
-	io.WriteString(c, lineHeader[:20])
-	for strangers := 0; strangers == 0; {
-		_, waiting := f.present()
-		strangers = len(waiting)
-	}
-	f.Close() // returns
-	if n := f.closed(wire.ProxyHeader); n != 0 {
-		t.Errorf("%d bad headers", n)
-	}
+	t.Run("closed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			g := startPiped(t, Config{Timeouts: Timeouts{Handshake: time.Hour}}, &Listener{Proxy: everybody})
+			c := g.dial()
+			io.WriteString(c, lineHeader[:20]) // until it is read
+			g.Close()
+			c.expectEnd()
+			if n := g.closed(wire.ProxyHeader); n != 0 {
+				t.Errorf("%d bad headers", n)
+			}
+		})
+	})
 }

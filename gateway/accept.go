@@ -57,7 +57,7 @@ func (g *Gateway) Add(l *Listener) bool {
 
 // add is Add with mu held.
 func (g *Gateway) add(l *Listener) bool {
-	if g.closed {
+	if g.isClosed() {
 		return false
 	}
 	l.round.started = g.started
@@ -83,10 +83,4 @@ func (g *Gateway) endServe(l *Listener) {
 	delete(g.listeners, l)
 	g.mu.Unlock()
 	g.serving.Done()
-}
-
-func (g *Gateway) isClosed() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.closed
 }

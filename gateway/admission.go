@@ -3,86 +3,9 @@ package gateway
 import (
 	"container/list"
 	"net"
-	"syscall"
-	"time"
 
-	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
-
-// Limits bound what is admitted. A zero field takes its default.
-type Limits struct {
-	// Connections is how many are served at once: by default, and at most, what
-	// the process's file limit allows, less a reserve for the operator's HTTP,
-	// key fetches and connections that are told to come back.
-	Connections int
-	// Unauthenticated is how many of them may be strangers: by default a
-	// quarter. When full, the one that has waited longest gives way, unless
-	// its AUTH is being checked.
-	Unauthenticated int
-}
-
-const (
-	// maxPolite is how many connections that are sent away are kept up to a
-	// second, so that the BYE arrives whatever the client still sends.
-	maxPolite = 64
-	// hastyWait is how long each of those beyond is kept.
-	hastyWait = 5 * time.Millisecond
-	// maxRefused is how many are refused at once. Above that, accepting waits:
-	// not long, as all but maxPolite are gone in a moment.
-	maxRefused = maxPolite + 32
-	// reserve is how many descriptors are kept back for what is no connection
-	// that is served: those that are refused, the operator's HTTP and the admin
-	// API, whose connections internal/app bounds, fetches of keys, files.
-	reserve = maxRefused + 128
-)
-
-func (l Limits) withDefaults() Limits {
-	most := connectionsFromFileLimit()
-	if l.Connections == 0 || l.Connections > most {
-		l.Connections = most
-	}
-	if l.Unauthenticated == 0 {
-		l.Unauthenticated = max(1, l.Connections/4)
-	}
-	return l
-}
-
-// connectionsFromFileLimit keeps back one descriptor in 50, and the reserve.
-func connectionsFromFileLimit() int {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
-		return 1000
-	}
-	const plenty = 1 << 20
-	files := int(min(limit.Cur, plenty))
-	return max(1, files-files/50-reserve)
-}
-
-// SetLimits replaces the limits. Connections that are there stay.
-func (g *Gateway) SetLimits(l Limits) {
-	l = l.withDefaults()
-	g.metrics.limit.Store(int64(l.Connections))
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.limits = l
-}
-
-// SetMemoryShort has all that connect told to come back, until it is called with
-// false. Connections that are there stay.
-func (g *Gateway) SetMemoryShort(short bool) {
-	g.metrics.memoryShort.Store(short)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.short = short
-}
-
-// Limits returns the limits in force, defaults filled in.
-func (g *Gateway) Limits() Limits {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.limits
-}
 
 // admit counts a connection, tracks it before its goroutine starts, so that
 // neither Shutdown nor a limit misses it, and has it served or sent away.
@@ -131,7 +54,7 @@ func (g *Gateway) track(c *conn) (evicted *conn, refusal wire.Code) {
 // refusal says why no further connection is served; 0: one is.
 func (g *Gateway) refusal() wire.Code {
 	switch {
-	case g.closed:
+	case g.isClosed():
 		return wire.Draining
 	case g.short:
 		return wire.TemporarilyUnavailable
@@ -145,15 +68,6 @@ func (g *Gateway) refusal() wire.Code {
 
 func (g *Gateway) strangersFull() bool {
 	return g.strangers.Len()+g.checking >= g.limits.Unauthenticated
-}
-
-// giveWay sends a stranger away. When many go at once, and stay until they have
-// read why, they would hold the connections that they were to leave to others.
-func (c *conn) giveWay() {
-	c.end(wire.TemporarilyUnavailable, comeBack())
-	if c.hasty {
-		time.AfterFunc(hastyWait, func() { c.socket().Close() })
-	}
 }
 
 // untrack is the end of a connection that was served.
@@ -213,37 +127,6 @@ func (g *Gateway) forget(c *conn) bool {
 		return false
 	}
 	return true
-}
-
-// refuse sends a connection in excess away. Under TLS it is closed without a
-// line: a handshake is what a flood would buy.
-func (g *Gateway) refuse(c *conn, code wire.Code) {
-	defer g.serving.Done()
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			code = wire.Panic
-			c.panicked(panicked)
-		}
-		c.nc.Close()
-		g.metrics.close(code)
-		g.mu.Lock()
-		g.refused--
-		g.told.Broadcast()
-		g.mu.Unlock()
-	}()
-	if c.listener.TLS != nil {
-		return
-	}
-	bye := wire.AppendBye(nil, code, int64((comeBack()+time.Second-1)/time.Second))
-	_ = c.nc.SetWriteDeadline(time.Now().Add(time.Second))
-	if _, err := c.nc.Write(bye); err != nil {
-		return
-	}
-	if c.hasty {
-		steady.HangupWithin(c.nc, hastyWait)
-		return
-	}
-	steady.Hangup(c.nc)
 }
 
 // queue holds strangers in the order in which they give way.

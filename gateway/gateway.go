@@ -74,7 +74,7 @@ type Gateway struct {
 	started    time.Time
 
 	serving  sync.WaitGroup // connections, tracked and refused, and accept loops
-	stopping chan struct{}  // closed with closed
+	stopping chan struct{}  // closed by Shutdown and Close
 
 	mu        sync.Mutex
 	limits    Limits
@@ -86,7 +86,6 @@ type Gateway struct {
 	refused   int       // connections that are being told to come back
 	told      sync.Cond // refused has become less
 	short     bool      // of memory
-	closed    bool
 }
 
 // ErrClosed is what Serve returns after Shutdown or Close.
@@ -158,13 +157,21 @@ func (g *Gateway) Close() {
 func (g *Gateway) stopListening() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
+	if g.isClosed() {
 		return
 	}
-	g.closed = true
 	close(g.stopping)
 	for l := range g.listeners {
 		l.Close()
+	}
+}
+
+func (g *Gateway) isClosed() bool {
+	select {
+	case <-g.stopping:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -50,12 +51,7 @@ func (l *Listener) trusts(nc net.Conn) bool {
 		return false
 	}
 	addr := peer.AddrPort().Addr().Unmap().WithZone("")
-	for _, p := range l.Proxy {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.Proxy, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // awaitHeader bounds the wait, unless c was told to end already.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,7 +58,7 @@ func (t *TLS) Reload() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if equal(files, t.loaded) && t.current.Load() != nil {
+	if slices.EqualFunc(files, t.loaded, bytes.Equal) {
 		return false, nil
 	}
 	cfg, err := t.build(files)
@@ -73,7 +74,7 @@ func (t *TLS) Reload() (changed bool, err error) {
 func (t *TLS) Use(other *TLS) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cfg == other.cfg && equal(t.loaded, other.loaded) {
+	if t.cfg == other.cfg && slices.EqualFunc(t.loaded, other.loaded, bytes.Equal) {
 		return
 	}
 	t.cfg, t.loaded = other.cfg, other.loaded
@@ -138,15 +139,3 @@ func (t *TLS) build(files [][]byte) (*tls.Config, error) {
 }
 
 var errNoCertificates = errors.New("no certificates in PEM form")
-
-func equal(a, b [][]byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !bytes.Equal(a[i], b[i]) {
-			return false
-		}
-	}
-	return true
-}

@@ -7,10 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/linegate/linegate/auth/authtest"
 )
@@ -22,19 +22,8 @@ import (
 // as there are some.
 func TestDescriptorsRunOut(t *testing.T) {
 	issuer := authtest.Serve(t)
-	inDir(t, `listen:
-  - {name: devices, address: 127.0.0.1:0}
-ops: {address: 127.0.0.1:0}
-admin: {address: 127.0.0.1:0, issuers: [main]}
-limits: {connections: 100000}
-session: {idle_timeout: 1h, auth_timeout: 1m}
-issuers:
-  - name: main
-    issuer: `+issuer.URL+`
-    audience: [`+authtest.Audience+`]
-    required_scopes: [`+authtest.Scope+`]
-    jwks: {cooldown: 100ms}
-`)
+	inDir(t, strings.Replace(configuration(issuer, onePort, "limits: {connections: 100000}", "session: {idle_timeout: 1h, auth_timeout: 1m}"),
+		"audience:", "jwks: {cooldown: 100ms}, audience:", 1))
 	const files = 320
 	p := launch(t, exec.Command("/bin/sh", "-c", fmt.Sprint("ulimit -n ", files, ` && exec "$0" "$@"`),
 		os.Args[0], "serve", "--config", "linegate.yaml")).listens()
@@ -45,9 +34,7 @@ issuers:
 
 	var sessions []*answers
 	for i := range bears {
-		s := p.login(issuer.Token(authtest.Sub(fmt.Sprint("device-", i))))
-		s.want("OK AUTH ")
-		sessions = append(sessions, s)
+		sessions = append(sessions, p.loggedIn(issuer.Token(authtest.Sub(fmt.Sprint("device-", i)))))
 	}
 	excess := make([]net.Conn, files) // more than there are descriptors; none is closed by its client
 	for i := range excess {
@@ -58,7 +45,7 @@ issuers:
 		defer nc.Close()
 		excess[i] = nc
 	}
-	p.live(sessions)
+	p.live(sessions...)
 	if fetched := p.metric("linegate_connections_open"); fetched < bears {
 		t.Errorf("%d connections are open", fetched)
 	}
@@ -78,11 +65,11 @@ issuers:
 	}
 	sessions = sessions[5:]
 	p.waitMetric("linegate_sessions_open", len(sessions))
-	limitFiles(t, p.process.Process.Pid, 3)
+	p.limit(unix.RLIMIT_NOFILE, 3)
 	late := p.login(issuer.Token(authtest.Sub("late")))
 	first := p.nextRecord("accepting a connection failed")
 	for n := 1; n <= 3; n++ {
-		p.live(sessions)
+		p.live(sessions...)
 		// It has the time of the latest failure in its second, which is over.
 		next := p.nextRecord("accepting a connection failed")
 		if after, least := next.Time.Sub(first.Time), time.Duration(n)*time.Second-500*time.Millisecond; after < least || next.Suppressed == 0 {
@@ -90,7 +77,7 @@ issuers:
 		}
 	}
 	again := time.Now()
-	limitFiles(t, p.process.Process.Pid, files)
+	p.limit(unix.RLIMIT_NOFILE, files)
 	late.want("OK AUTH v=1 sub=late ")
 	if took := time.Since(again); took > time.Second {
 		t.Errorf("let in %v after there were descriptors again", took)
@@ -98,21 +85,5 @@ issuers:
 	if p.metric("linegate_accept_errors_total") == 0 {
 		t.Error("no failure was counted")
 	}
-	p.live(append(sessions, late))
-}
-
-// limitFiles sets how many descriptors a process may have; those that it has stay.
-func limitFiles(t *testing.T, pid int, soft uint64) {
-	t.Helper()
-	var limit syscall.Rlimit
-	set := func(to, was *syscall.Rlimit) {
-		_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_NOFILE,
-			uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(was)), 0, 0)
-		if errno != 0 {
-			t.Fatal(errno)
-		}
-	}
-	set(nil, &limit)
-	limit.Cur = soft
-	set(&limit, nil)
+	p.live(append(sessions, late)...)
 }

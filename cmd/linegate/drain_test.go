@@ -2,11 +2,10 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,42 +22,24 @@ import (
 func TestDrainOfAThousand(t *testing.T) {
 	const sessions, delay, window = 1000, 4 * time.Second, 6 * time.Second
 	issuer := authtest.Serve(t)
-	inDir(t, `listen: [{address: '127.0.0.1:0'}]
-ops: {address: '127.0.0.1:0'}
-drain: {delay: `+delay.String()+`, timeout: `+window.String()+`}
-session: {idle_timeout: 5m}`+issuerBlock(issuer))
-	p := launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
-	p.device = p.records.wait("listening")["address"]
-	ops := "http://" + p.records.wait("operator's HTTP")["address"]
+	inDir(t, configuration(issuer, onePort, fmt.Sprintf("drain: {delay: %v, timeout: %v}", delay, window), "session: {idle_timeout: 5m}"))
+	p := startProgram(t)
 	token := issuer.Token()
 	farewells := make(chan farewell, sessions+1)
 	for range sessions {
-		d := p.login(token)
-		d.want("OK AUTH v=1 ")
+		d := p.loggedIn(token)
 		go func() { farewells <- bidFarewell(d) }()
 	}
 
 	lag := measureLag()
 	began := time.Now()
-	if err := p.process.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		response, err := http.Get(ops + "/readyz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		if response.StatusCode == http.StatusServiceUnavailable {
-			break
-		}
-	}
+	p.signal(syscall.SIGTERM)
+	waitUntil(t, "draining", func() bool { return !isReady(p.ops) })
 	if took := time.Since(began); took >= delay {
 		t.Errorf("not ready after %v", took)
 	}
-	late := p.login(token) // served as long as the balancer may send somebody
-	late.want("OK AUTH v=1 ")
-	get(t, ops+"/healthz", http.StatusOK)
+	late := p.loggedIn(token) // served as long as the balancer may send somebody
+	get(t, p.ops+"/healthz", http.StatusOK)
 
 	go func() { farewells <- bidFarewell(late) }()
 
@@ -97,7 +78,7 @@ session: {idle_timeout: 5m}`+issuerBlock(issuer))
 			t.Errorf("%d are to come back after %s s", n, seconds)
 		}
 	}
-	if d, err := time.ParseDuration(p.records.wait("drained")["duration"]); err != nil || d < delay+window*9/10 {
+	if d, err := time.ParseDuration(p.nextRecord("drained").Duration); err != nil || d < delay+window*9/10 {
 		t.Errorf("drained in %v, %v; delay and window are %v", d, err, delay+window)
 	}
 	p.wantEnd(exitOK)
@@ -164,22 +145,14 @@ func bidFarewell(d *answers) (f farewell) {
 // TestSecondSignalEndsTheProcess at once, whatever is left of the window.
 func TestSecondSignalEndsTheProcess(t *testing.T) {
 	issuer := authtest.Serve(t)
-	inDir(t, `listen: [{address: '127.0.0.1:0'}]
-ops: {address: '127.0.0.1:0'}
-drain: {timeout: 1h}`+issuerBlock(issuer))
-	p := launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
-	p.device = p.records.wait("listening")["address"]
-	d := p.login(issuer.Token())
-	d.want("OK AUTH v=1 ")
-	if err := p.process.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	inDir(t, configuration(issuer, onePort, "drain: {timeout: 1h}"))
+	p := startProgram(t)
+	d := p.loggedIn(issuer.Token())
+	p.signal(syscall.SIGTERM)
 	d.want("NOTICE draining ")
 	began := time.Now()
-	if err := p.process.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if reason := p.records.wait("session closed")["reason"]; reason != "forced" {
+	p.signal(syscall.SIGINT)
+	if reason := p.nextRecord("session closed").Reason; reason != "forced" {
 		t.Errorf("the session is closed for %q", reason)
 	}
 	p.wantEnd(exitFailed)

@@ -2,12 +2,9 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,8 +35,8 @@ issuers:
 	}
 	status := make(chan int, 1)
 	go func() { status <- p.run(t.Context(), []string{"serve", "--config", "linegate.yaml"}) }()
-	device := records.wait("listening")["address"]
-	ops := "http://" + records.wait("operator's HTTP")["address"]
+	device := records.next(t, "listening").Address
+	ops := "http://" + records.next(t, "operator's HTTP").Address
 
 	conn, err := net.Dial("tcp", device)
 	if err != nil {
@@ -66,15 +63,19 @@ issuers:
 
 	rewrite(t, file+"log: {level: loud}\n")
 	signals.send(syscall.SIGHUP)
-	if got, want := records.wait("configuration not reloaded")["error"],
+	if got, want := records.next(t, "configuration not reloaded").Error,
 		`linegate.yaml:9: log.level: want one of debug, info, warn, error, got "loud"`; got != want {
 		t.Errorf("logged %s, want %s", got, want)
 	}
-	wantMetric(t, ops, "linegate_config_last_reload_successful 0")
+	if got := metric(t, ops, "linegate_config_last_reload_successful"); got != 0 {
+		t.Errorf("the reload was successful: %v", got)
+	}
 	rewrite(t, file+"log: {level: debug}\n")
 	signals.send(syscall.SIGHUP)
-	records.wait("configuration reloaded")
-	wantMetric(t, ops, "linegate_config_last_reload_successful 1")
+	records.next(t, "configuration reloaded")
+	if got := metric(t, ops, "linegate_config_last_reload_successful"); got != 1 {
+		t.Errorf("the reload was successful: %v", got)
+	}
 
 	signals.send(syscall.SIGTERM)
 	wantLine("NOTICE draining ")
@@ -99,55 +100,4 @@ func TestAnAddressInUse(t *testing.T) {
 	if got := stderr.String(); !strings.HasPrefix(got, "linegate: ") || !strings.Contains(got, "address already in use") {
 		t.Error(got)
 	}
-}
-
-func get(t *testing.T, url string, want int) string {
-	t.Helper()
-	response, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode != want {
-		t.Errorf("%s: %d, want %d: %s", url, response.StatusCode, want, body)
-	}
-	return string(body)
-}
-
-func wantMetric(t *testing.T, ops, sample string) {
-	t.Helper()
-	if text := get(t, ops+"/metrics", http.StatusOK); !strings.Contains(text, "\n"+sample+"\n") {
-		t.Errorf("no %s in\n%s", sample, text)
-	}
-}
-
-// records takes the log.
-type records chan []byte
-
-func (r records) Write(b []byte) (int, error) {
-	for line := range bytes.Lines(b) {
-		r <- bytes.Clone(line)
-	}
-	return len(b), nil
-}
-
-// wait returns the texts of the next record with a message; none when the log is
-// closed.
-func (r records) wait(message string) map[string]string {
-	for line := range r {
-		var record map[string]any
-		if json.Unmarshal(line, &record) != nil || record["msg"] != message {
-			continue
-		}
-		texts := map[string]string{}
-		for key, value := range record {
-			texts[key], _ = value.(string)
-		}
-		return texts
-	}
-	return nil
 }

@@ -24,12 +24,7 @@ import (
 func TestKillAtAnyMoment(t *testing.T) {
 	const rounds, operators = 50, 4
 	issuer := authtest.Serve(t)
-	inDir(t, `listen: [{name: devices, address: '127.0.0.1:0'}]
-ops: {address: '127.0.0.1:0'}
-admin: {address: '127.0.0.1:0', issuers: [main]}
-state_dir: state
-issuers:
-`+issuerRow("main", issuer, ""))
+	inDir(t, configuration(issuer, onePort, "state_dir: state"))
 	operator := issuer.Token(authtest.Claim("scope", "linegate:admin"))
 	device := issuer.Token()
 	k := &killed{t: t, token: operator, present: map[string]bool{}, absent: map[string]bool{}}
@@ -40,7 +35,7 @@ issuers:
 		talk.Split(wholeLines)
 		talk.want("OK AUTH ")
 		if round == 0 {
-			waitForFile(t, "state/keys-*")
+			waitForKeys(t)
 			issuer.Fail(authtest.Refused)
 		}
 		k.check(p)
@@ -59,7 +54,6 @@ issuers:
 		time.Sleep(rand.N(100 * time.Millisecond))
 		p.kill()
 		all.Wait()
-		_ = p.process.Wait() // that it was killed
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
 		}
@@ -137,7 +131,7 @@ func (k *killed) request(client *http.Client, method, address, path, body string
 }
 
 // check asks for all revocations that are in force.
-func (k *killed) check(p *killable) {
+func (k *killed) check(p *process) {
 	k.t.Helper()
 	found := map[string]bool{}
 	for after, more := "", true; more; {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -21,30 +19,15 @@ import (
 func TestMemoryRunsOut(t *testing.T) {
 	issuer := authtest.Serve(t)
 	certs := certtest.New(t)
-	inDir(t, `listen:
-  - {name: devices, address: 127.0.0.1:0}
-  - {name: tls, address: 127.0.0.1:0, tls: {cert: `+certs.Cert+`, key: `+certs.Key+`}}
-ops: {address: 127.0.0.1:0}
-session: {idle_timeout: 1h, max_line: 1MiB, max_outbound: 4MiB}
-issuers:
-  - name: main
-    issuer: `+issuer.URL+`
-    audience: [`+authtest.Audience+`]
-    required_scopes: [`+authtest.Scope+`]
-`)
+	inDir(t, configuration(issuer, twoPorts(certs), "session: {idle_timeout: 1h, max_line: 1MiB, max_outbound: 4MiB}"))
 	const limit = 96 << 20
-	command := exec.Command(os.Args[0], "serve", "--config", "linegate.yaml")
+	command := newCommand()
 	command.Env = []string{fmt.Sprint("GOMEMLIMIT=", limit)}
-	p := launch(t, command)
-	p.device = p.records.wait("listening")["address"]
-	secure := p.records.wait("listening")["address"]
-	p.ops = "http://" + p.records.wait("operator's HTTP")["address"]
+	p := launch(t, command).listens()
 
 	var live []*answers
 	for i := range 10 {
-		s := p.login(issuer.Token(authtest.Sub(fmt.Sprint("live-", i))))
-		s.want("OK AUTH ")
-		live = append(live, s)
+		live = append(live, p.loggedIn(issuer.Token(authtest.Sub(fmt.Sprint("live-", i)))))
 	}
 	// Each of these is in the middle of a long line, for which it holds memory.
 	part := strings.Repeat("x", 1<<20-1)
@@ -65,16 +48,14 @@ issuers:
 			t.Fatal(err)
 		}
 	}
-	if p.records.wait("memory is short, new connections are told to come back") == nil {
-		t.Fatal("the log does not say so")
-	}
+	p.nextRecord("memory is short, new connections are told to come back")
 	t.Logf("%d sessions in the middle of a line", len(full))
 	if p.metric("linegate_memory_short") != 1 {
 		t.Error("linegate_memory_short is not 1")
 	}
 	for range 50 {
 		p.login(issuer.Token()).want("BYE temporarily_unavailable action=retry retry_after=")
-		nc, err := net.Dial("tcp", secure)
+		nc, err := net.Dial("tcp", p.secure)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,19 +64,19 @@ issuers:
 			t.Error("a handshake was done")
 		}
 		nc.Close()
-		p.live(live)
+		p.live(live...)
 	}
 	for _, s := range full {
 		s.say("") // the line is complete: it is answered
 		s.want("from server: x")
 	}
-	p.live(append(live, full...))
+	p.live(append(live, full...)...)
 
 	for _, s := range full {
 		s.conn.Close()
 	}
-	p.records.wait("memory is no longer short")
+	p.nextRecord("memory is no longer short")
 	again := p.login(issuer.Token(authtest.Sub("again")))
 	again.want("OK AUTH v=1 sub=again ")
-	p.live(append(live, again))
+	p.live(append(live, again)...)
 }

@@ -12,29 +12,6 @@ import (
 	"github.com/linegate/linegate/internal/config"
 )
 
-// issuerFlags are enough to serve without a file.
-const issuerFlags = " --issuer https://login.example.com --audience linegate --scope line:connect"
-
-const goodFile = `issuers:
-  - issuer: https://login.example.com
-    audience: [linegate]
-    required_scopes: [line:connect]
-`
-
-// inDir works in a new directory with text as linegate.yaml.
-func inDir(t *testing.T, text string) {
-	t.Helper()
-	t.Chdir(t.TempDir())
-	rewrite(t, text)
-}
-
-func rewrite(t *testing.T, text string) {
-	t.Helper()
-	if err := os.WriteFile("linegate.yaml", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Every wrong command line and configuration is one line on standard error.
 func TestErrors(t *testing.T) {
 	inDir(t, goodFile+"    leeway: 2m\n")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,22 +23,14 @@ func TestBadReloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	configuration := func(connections int, address, cert string) string {
-		return fmt.Sprint(`ops: {address: '127.0.0.1:0'}
-drain: {timeout: 0s}
-limits: {connections: `, connections, `}
-listen:
-  - {name: devices, address: '`, address, `'}
-  - {name: secure, address: '127.0.0.1:0', tls: {cert: '`, cert, `', key: '`, certs.Key, `'}}
-issuers:
-`, issuerRow("main", issuer, ""))
+	limited := func(connections int) string {
+		return configuration(issuer, twoPorts(certs), fmt.Sprintf("limits: {connections: %d}", connections), "drain: {timeout: 0s}")
 	}
-	good := configuration(1000, "127.0.0.1:0", certs.Cert)
-	other := configuration(5, "127.0.0.1:0", certs.Cert)
-	inDir(t, good)
-	p, ops := startReady(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
-	session := p.login(issuer.Token())
-	session.want("OK AUTH ")
+	other := limited(5)
+	with := func(old, new string) string { return strings.Replace(other, old, new, 1) }
+	inDir(t, limited(1000))
+	p := startProgram(t).ready()
+	session := p.loggedIn(issuer.Token())
 
 	for _, row := range []struct {
 		name, text string // no text: no file
@@ -51,9 +42,9 @@ issuers:
 		{"a bad value", other + "log: {level: loud}\n", "log.level: "},
 		{"an empty file", " ", "issuers"},
 		{"no file", "", "no such file"},
-		{"no certificate", configuration(5, "127.0.0.1:0", "nowhere.crt"), "nowhere.crt"},
-		{"another's certificate", configuration(5, "127.0.0.1:0", strange.Cert), "private key does not match"},
-		{"no authorities for the key set", strings.Replace(other, "audience:", "jwks: {ca_file: nowhere.pem}, audience:", 1), "nowhere.pem"},
+		{"no certificate", with(certs.Cert, "nowhere.crt"), "nowhere.crt"},
+		{"another's certificate", with(certs.Cert, strange.Cert), "private key does not match"},
+		{"no authorities for the key set", with("audience:", "jwks: {ca_file: nowhere.pem}, audience:"), "nowhere.pem"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			rewrite(t, row.text)
@@ -64,43 +55,33 @@ issuers:
 			if len(faults) != 1 || !strings.Contains(faults[0], row.want) || strings.Contains(faults[0], `\n`) {
 				t.Errorf("logged %q, want one record with %q", faults, row.want)
 			}
-			if ok, limit := metric(t, ops, "linegate_config_last_reload_successful"), metric(t, ops, "linegate_connections_limit"); ok != 0 || limit != 1000 {
+			if ok, limit := p.metric("linegate_config_last_reload_successful"), p.metric("linegate_connections_limit"); ok != 0 || limit != 1000 {
 				t.Errorf("successful: %v, connections: %v", ok, limit)
 			}
-			p.live([]*answers{session})
-			p.login(issuer.Token()).want("OK AUTH ")
+			p.live(session)
+			p.loggedIn(issuer.Token())
 		})
 	}
 
 	// An address is not even tried; the rest applies.
-	rewrite(t, configuration(1001, taken.Addr().String(), certs.Cert))
+	rewrite(t, strings.Replace(limited(1001), "devices, address: '127.0.0.1:0'", "devices, address: '"+taken.Addr().String()+"'", 1))
 	if said := p.reload("configuration reloaded"); len(said) != 1 || !strings.Contains(said[0], `"key":"listen"`) {
 		t.Errorf("logged %q", said)
 	}
-	if ok, limit := metric(t, ops, "linegate_config_last_reload_successful"), metric(t, ops, "linegate_connections_limit"); ok != 1 || limit != 1001 {
+	if ok, limit := p.metric("linegate_config_last_reload_successful"), p.metric("linegate_connections_limit"); ok != 1 || limit != 1001 {
 		t.Errorf("successful: %v, connections: %v", ok, limit)
 	}
-	p.live([]*answers{session, p.loggedIn(issuer.Token())})
+	p.live(session, p.loggedIn(issuer.Token()))
 	p.end(syscall.SIGTERM, exitOK)
-}
-
-// loggedIn is a session.
-func (p *killable) loggedIn(token string) *answers {
-	p.t.Helper()
-	s := p.login(token)
-	s.want("OK AUTH ")
-	return s
 }
 
 // reload sends SIGHUP and returns the warnings and errors until the record that
 // tells how it went.
-func (p *killable) reload(last string) (faults []string) {
+func (p *process) reload(last string) (faults []string) {
 	p.t.Helper()
-	if err := p.process.Process.Signal(syscall.SIGHUP); err != nil {
-		p.t.Fatal(err)
-	}
+	p.signal(syscall.SIGHUP)
 	for line := range p.records {
-		var r struct{ Level, Msg string }
+		var r record
 		if err := json.Unmarshal(line, &r); err != nil {
 			p.t.Errorf("logged %q", line)
 		}

@@ -11,7 +11,6 @@ import (
 	"math"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,27 +33,18 @@ func TestReloadUnderLoad(t *testing.T) {
 	authorities := []*certtest.Authority{certtest.New(t), certtest.New(t)}
 	inDir(t, "")
 	configure := func(n int) {
-		extraBlock := []string{
+		extraRow := []string{
 			"",
 			issuerRow("extra", extra, ""),
 			issuerRow("extra", extra, "jwks: {cooldown: 1s}, "),
 			issuerRow("extra", extra, "leeway: 1s, "),
 		}[n%4]
-		certs := authorities[n%2]
-		rewrite(t, fmt.Sprint(`listen:
-  - {name: devices, address: '127.0.0.1:0'}
-  - {name: secure, address: '127.0.0.1:0', tls: {cert: '`, certs.Cert, `', key: '`, certs.Key, `'}}
-ops: {address: '127.0.0.1:0'}
-drain: {timeout: 0s}
-limits: {connections: `, 1000+n, `}
-log: {level: `, []string{"info", "warn", "debug"}[(n+2)%3], `}
-issuers:
-`, issuerRow("main", main, ""), extraBlock))
+		level := []string{"info", "warn", "debug"}[(n+2)%3]
+		rewrite(t, configuration(main, twoPorts(authorities[n%2]), "drain: {timeout: 0s}",
+			fmt.Sprintf("limits: {connections: %d}\nlog: {level: %s}", 1000+n, level))+extraRow)
 	}
 	configure(1)
-	p := launch(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
-	addresses := [2]string{p.records.wait("listening")["address"], p.records.wait("listening")["address"]}
-	ops := "http://" + p.records.wait("operator's HTTP")["address"]
+	p := startProgram(t)
 	faults := make(chan []string)
 	go func() {
 		var all []string
@@ -65,26 +55,21 @@ issuers:
 		}
 		faults <- all
 	}()
-	crowd := &crowd{t: t, addresses: addresses, trust: trustOf(t, authorities...), token: main.Token()}
+	crowd := &crowd{t: t, process: p, trust: trustOf(t, authorities...), token: main.Token()}
 	crowd.probe(extra.Token(), true) // whatever a first login needs is there
-	before := crowd.atRest(ops)
+	before := crowd.atRest()
 	crowd.talk(200, extra.Token())
 
-	last := metric(t, ops, "linegate_config_last_reload_success_timestamp_seconds")
+	last := metric(t, p.ops, "linegate_config_last_reload_success_timestamp_seconds")
 	for n := 2; n < 2+reloads; n++ {
 		configure(n)
-		if err := p.process.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		at := last
-		for deadline := time.Now().Add(30 * time.Second); at == last; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("reload %d is not there in 30 s", n)
-			}
-			at = metric(t, ops, "linegate_config_last_reload_success_timestamp_seconds")
-		}
-		last = at
-		if limit := metric(t, ops, "linegate_connections_limit"); limit != float64(1000+n) {
+		p.signal(syscall.SIGHUP)
+		before := last
+		waitUntil(t, fmt.Sprint("reloaded for the time ", n), func() bool {
+			last = metric(t, p.ops, "linegate_config_last_reload_success_timestamp_seconds")
+			return last != before
+		})
+		if limit := metric(t, p.ops, "linegate_connections_limit"); limit != float64(1000+n) {
 			t.Errorf("reload %d: the limit is %v", n, limit)
 		}
 		crowd.probe(extra.Token(), n%4 != 0)
@@ -92,46 +77,36 @@ issuers:
 			t.Errorf("reload %d: another certificate is served", n)
 		}
 	}
-	if ok := metric(t, ops, "linegate_config_last_reload_successful"); ok != 1 {
+	if ok := metric(t, p.ops, "linegate_config_last_reload_successful"); ok != 1 {
 		t.Errorf("the last reload was successful: %v", ok)
 	}
 	crowd.progress()
-	if open := metric(t, ops, "linegate_sessions_open"); open < 200 {
+	if open := metric(t, p.ops, "linegate_sessions_open"); open < 200 {
 		t.Errorf("%v sessions are open", open)
 	}
 	crowd.end()
-	after := crowd.atRest(ops)
-	for deadline := time.Now().Add(20 * time.Second); after.goroutines > before.goroutines || after.files > before.files; after = crowd.atRest(ops) {
-		if time.Now().After(deadline) {
-			t.Fatalf("at rest there are %+v, before the load %+v", after, before)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	var after resources
+	waitUntil(t, fmt.Sprintf("at rest as before, with %+v", before), func() bool {
+		after = crowd.atRest()
+		return after.goroutines <= before.goroutines && after.files <= before.files
+	})
 	t.Logf("%d lines answered, %d visits; at rest %+v", crowd.answered.Load(), crowd.visits.Load(), after)
-	if err := p.process.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.signal(syscall.SIGTERM)
 	if said := <-faults; len(said) > 0 {
 		t.Errorf("logged: %q", said)
 	}
-	if err := p.process.Wait(); err != nil {
+	if err := p.cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-}
-
-// issuerRow is an issuer in a configuration, on one line.
-func issuerRow(name string, issuer *authtest.Issuer, more string) string {
-	return "  - {name: " + name + ", issuer: '" + issuer.URL + "', " + more +
-		"audience: [" + authtest.Audience + "], required_scopes: ['" + authtest.Scope + "']}\n"
 }
 
 // crowd is sessions that talk and visitors that come and go, over plain TCP and
 // TLS. Whatever goes otherwise than asked is a problem.
 type crowd struct {
-	t         *testing.T
-	addresses [2]string // plain, TLS
-	trust     *x509.CertPool
-	token     string
+	t       *testing.T
+	process *process
+	trust   *x509.CertPool
+	token   string
 
 	stopped  atomic.Bool
 	running  sync.WaitGroup
@@ -225,9 +200,9 @@ func (c *crowd) certificate() string {
 
 func (c *crowd) dial(i int) (net.Conn, error) {
 	if i%2 == 0 {
-		return net.Dial("tcp", c.addresses[0])
+		return net.Dial("tcp", c.process.device)
 	}
-	return tls.Dial("tcp", c.addresses[1], &tls.Config{RootCAs: c.trust, ServerName: "localhost"})
+	return tls.Dial("tcp", c.process.secure, &tls.Config{RootCAs: c.trust, ServerName: "localhost"})
 }
 
 func (c *crowd) login(i int, token string) (*talker, error) {
@@ -285,17 +260,13 @@ func (c *crowd) end() {
 type resources struct{ goroutines, files float64 }
 
 // atRest waits until no connection is open.
-func (c *crowd) atRest(ops string) resources {
+func (c *crowd) atRest() resources {
 	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); metric(c.t, ops, "linegate_connections_open") > 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatal("connections are open though all clients have left")
-		}
-	}
+	c.process.waitMetric("linegate_connections_open", 0)
 	least := resources{math.Inf(1), math.Inf(1)}
 	for range 5 { // a scrape has a connection of its own
-		least.goroutines = min(least.goroutines, metric(c.t, ops, "go_goroutines"))
-		least.files = min(least.files, metric(c.t, ops, "process_open_fds"))
+		least.goroutines = min(least.goroutines, metric(c.t, c.process.ops, "go_goroutines"))
+		least.files = min(least.files, metric(c.t, c.process.ops, "process_open_fds"))
 	}
 	return least
 }

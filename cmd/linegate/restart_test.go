@@ -1,14 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -25,18 +20,16 @@ const fleetSize = 100
 // answer is whole and has come, and every device is back.
 func TestRestartUnderLoad(t *testing.T) {
 	issuer := authtest.Serve(t)
-	inDir(t, `listen: [{address: systemd:devices}]
-ops: {address: '127.0.0.1:0'}
-drain: {timeout: 2s}`+issuerBlock(issuer))
+	inDir(t, configuration(issuer, "listen: [{address: systemd:devices}]", "drain: {timeout: 2s}"))
 	var sockets handed
 	device := sockets.socket(t, "devices", "127.0.0.1:0")
-	old, _ := startReady(t, sockets.command("linegate.yaml"))
+	old := launch(t, sockets.command()).listens().ready()
 	fleet := startFleet(t, fleetSize, device, issuer.Token())
-	next, ops := startReady(t, sockets.command("linegate.yaml"))
+	next := launch(t, sockets.command()).listens().ready()
 	old.end(syscall.SIGTERM, exitOK)
 	fleet.progress()
-	if open := metric(t, ops, "linegate_sessions_open"); open != fleetSize {
-		t.Errorf("%v sessions are open", open)
+	if open := next.metric("linegate_sessions_open"); open != fleetSize {
+		t.Errorf("%d sessions are open", open)
 	}
 	fleet.end()
 	fleet.wantReconnects(1)
@@ -48,21 +41,19 @@ drain: {timeout: 2s}`+issuerBlock(issuer))
 // The same holds.
 func TestRollingUpdateUnderLoad(t *testing.T) {
 	issuer := authtest.Serve(t)
-	inDir(t, `listen: [{address: '127.0.0.1:0'}]
-ops: {address: '127.0.0.1:0'}
-drain: {delay: 3s, timeout: 2s}`+issuerBlock(issuer))
+	inDir(t, configuration(issuer, onePort, "drain: {delay: 3s, timeout: 2s}"))
 	b := newBalancer(t)
-	start := func() *killable {
-		p, ops := startReady(t, exec.Command(os.Args[0], "serve", "--config", "linegate.yaml"))
-		b.add(p.device, ops)
+	start := func() *process {
+		p := startProgram(t).ready()
+		b.add(p)
 		return p
 	}
-	pods := []*killable{start(), start()}
+	pods := []*process{start(), start()}
 	fleet := startFleet(t, fleetSize, b.address, issuer.Token())
 	for _, old := range pods {
 		start()
 		old.end(syscall.SIGTERM, exitOK)
-		b.remove(old.device)
+		b.remove(old)
 		fleet.progress()
 	}
 	if open := b.sessions(); open != fleetSize {
@@ -70,29 +61,6 @@ drain: {delay: 3s, timeout: 2s}`+issuerBlock(issuer))
 	}
 	fleet.end()
 	fleet.wantReconnects(1)
-}
-
-// startReady starts a process and waits until it may be sent devices.
-func startReady(t *testing.T, command *exec.Cmd) (p *killable, ops string) {
-	t.Helper()
-	p = launch(t, command)
-	p.device = p.records.wait("listening")["address"]
-	ops = "http://" + p.records.wait("operator's HTTP")["address"]
-	for deadline := time.Now().Add(20 * time.Second); !isReady(ops); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not ready in 20 s")
-		}
-	}
-	return p, ops
-}
-
-func isReady(ops string) bool {
-	response, err := http.Get(ops + "/readyz")
-	if err != nil {
-		return false
-	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
 }
 
 // balancer passes connections on to gateways that are ready, in turns.
@@ -108,8 +76,8 @@ type balancer struct {
 }
 
 type pod struct {
-	device, ops string
-	ready       bool
+	*process
+	isReady bool
 }
 
 func newBalancer(t *testing.T) *balancer {
@@ -138,16 +106,16 @@ func newBalancer(t *testing.T) *balancer {
 }
 
 // add makes a gateway known that is ready.
-func (b *balancer) add(device, ops string) {
+func (b *balancer) add(p *process) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pods = append(b.pods, &pod{device, ops, true})
+	b.pods = append(b.pods, &pod{p, true})
 }
 
-func (b *balancer) remove(device string) {
+func (b *balancer) remove(p *process) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pods = slices.DeleteFunc(b.pods, func(p *pod) bool { return p.device == device })
+	b.pods = slices.DeleteFunc(b.pods, func(known *pod) bool { return known.process == p })
 }
 
 // follow asks each gateway ten times a second.
@@ -164,7 +132,7 @@ func (b *balancer) follow() {
 		for _, p := range pods {
 			ready := isReady(p.ops)
 			b.mu.Lock()
-			p.ready = ready
+			p.isReady = ready
 			b.mu.Unlock()
 		}
 	}
@@ -175,7 +143,7 @@ func (b *balancer) next() string {
 	defer b.mu.Unlock()
 	for range b.pods {
 		b.turns++
-		if p := b.pods[b.turns%len(b.pods)]; p.ready {
+		if p := b.pods[b.turns%len(b.pods)]; p.isReady {
 			return p.device
 		}
 	}
@@ -206,21 +174,7 @@ func (b *balancer) sessions() (sum int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range b.pods {
-		sum += int(metric(b.t, p.ops, "linegate_sessions_open"))
+		sum += p.metric("linegate_sessions_open")
 	}
 	return sum
-}
-
-func metric(t *testing.T, ops, name string) (value float64) {
-	t.Helper()
-	for line := range strings.Lines(get(t, ops+"/metrics", http.StatusOK)) {
-		if text, ok := strings.CutPrefix(line, name+" "); ok {
-			if _, err := fmt.Sscan(text, &value); err != nil {
-				t.Fatal(err)
-			}
-			return value
-		}
-	}
-	t.Fatalf("no %s", name)
-	return 0
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -40,22 +39,11 @@ func (h *handed) socket(t *testing.T, name, address string) string {
 }
 
 // command is the program that gets them.
-func (h *handed) command(file string) *exec.Cmd {
-	c := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, os.Args[0], "serve", "--config", file)
+func (h *handed) command() *exec.Cmd {
+	c := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, os.Args[0], "serve", "--config", "linegate.yaml")
 	c.Env = []string{"LISTEN_FDS=" + strconv.Itoa(len(h.files)), "LISTEN_FDNAMES=" + strings.Join(h.names, ":")}
 	c.ExtraFiles = h.files
 	return c
-}
-
-// issuerBlock is the end of a configuration that trusts the issuer.
-func issuerBlock(issuer *authtest.Issuer) string {
-	return `
-issuers:
-  - name: main
-    issuer: ` + issuer.URL + `
-    audience: [` + authtest.Audience + `]
-    required_scopes: [` + authtest.Scope + `]
-`
 }
 
 // TestHandedOverSockets: devices, operators and administrators come in at sockets
@@ -66,24 +54,28 @@ func TestHandedOverSockets(t *testing.T) {
 	inDir(t, `listen: [{name: devices, address: systemd:devices}]
 ops: {address: systemd:ops}
 admin: {address: systemd:admin, issuers: [main]}
-drain: {timeout: 10ms}`+issuerBlock(issuer))
+drain: {timeout: 10ms}
+issuers:
+`+issuerRow("main", issuer, ""))
 	var sockets handed
 	devices := []string{sockets.socket(t, "devices", "127.0.0.1:0")}
 	admin := sockets.socket(t, "admin", "127.0.0.1:0")
 	sockets.socket(t, "forgotten", "127.0.0.1:0")
-	ops := "http://" + sockets.socket(t, "ops", "127.0.0.1:0")
+	ops := sockets.socket(t, "ops", "127.0.0.1:0")
 	devices = append(devices, sockets.socket(t, "devices", "127.0.0.2:0"))
 
-	p := launch(t, sockets.command("linegate.yaml"))
-	p.admin = admin
-	if name := p.records.wait("socket handed over, and no address asks for it")["name"]; name != "forgotten" {
+	p := launch(t, sockets.command())
+	p.ops, p.admin = "http://"+ops, admin
+	if name := p.nextRecord("socket handed over, and no address asks for it").Name; name != "forgotten" {
 		t.Errorf("nobody asked for %q", name)
 	}
 	for _, address := range devices {
 		p.device = address
-		p.login(issuer.Token()).want("OK AUTH v=1 ")
+		p.loggedIn(issuer.Token())
 	}
-	wantMetric(t, ops, `linegate_connections_accepted_total{listener="devices"} 2`)
+	if n := p.metric(`linegate_connections_accepted_total{listener="devices"}`); n != 2 {
+		t.Errorf("%d connections were accepted", n)
+	}
 	p.ask(issuer.Token(authtest.Claim("scope", "linegate:admin")), http.MethodGet, "", "", http.StatusOK, &struct{}{})
 	p.end(syscall.SIGTERM, exitOK)
 }
@@ -130,7 +122,7 @@ func TestHandedOverSocketsRefused(t *testing.T) {
 			for i := 0; i < len(test.sockets); i += 2 {
 				where = sockets.socket(t, test.sockets[i], test.sockets[i+1])
 			}
-			command := sockets.command("linegate.yaml")
+			command := sockets.command()
 			command.Env = append(os.Environ(), append(command.Env, programVariable+"=1")...)
 			said, _ := command.CombinedOutput()
 			if want := "linegate: " + strings.Replace(test.want, "WHERE", where, 1) + "\n"; string(said) != want {
@@ -145,9 +137,8 @@ func TestHandedOverSocketsRefused(t *testing.T) {
 		inDir(t, "listen: [{address: systemd:devices, insecure_plaintext: true}]\nops: {address: '127.0.0.1:0'}\ndrain: {timeout: 0s}\n"+goodFile)
 		var sockets handed
 		sockets.socket(t, "devices", off)
-		p := launch(t, sockets.command("linegate.yaml"))
-		p.records.wait("listening")
-		p.records.wait("operator's HTTP")
+		p := launch(t, sockets.command())
+		p.nextRecord("operator's HTTP")
 		p.end(syscall.SIGTERM, exitOK)
 	})
 }
@@ -156,25 +147,23 @@ func TestHandedOverSocketsRefused(t *testing.T) {
 // no gateway, whatever ended the last, is served by the next.
 func TestNobodyIsRefusedBetweenTwoProcesses(t *testing.T) {
 	issuer := authtest.Serve(t)
-	inDir(t, `listen: [{address: systemd:devices}]
-ops: {address: '127.0.0.1:0'}
-drain: {timeout: 10ms}`+issuerBlock(issuer))
+	inDir(t, configuration(issuer, "listen: [{address: systemd:devices}]", "drain: {timeout: 10ms}"))
 	var sockets handed
 	device := sockets.socket(t, "devices", "127.0.0.1:0")
 	for _, end := range []struct {
 		signal syscall.Signal
 		status int
 	}{{syscall.SIGTERM, exitOK}, {syscall.SIGKILL, -1}} {
-		p := launch(t, sockets.command("linegate.yaml"))
+		p := launch(t, sockets.command())
 		p.device = device
-		p.login(issuer.Token()).want("OK AUTH v=1 ")
+		p.loggedIn(issuer.Token())
 		p.end(end.signal, end.status)
 
 		var waiting []*answers
 		for range 20 {
 			waiting = append(waiting, p.login(issuer.Token()))
 		}
-		next := launch(t, sockets.command("linegate.yaml"))
+		next := launch(t, sockets.command())
 		for _, d := range waiting {
 			d.want("OK AUTH v=1 ")
 		}
@@ -187,18 +176,20 @@ drain: {timeout: 10ms}`+issuerBlock(issuer))
 func TestServiceManager(t *testing.T) {
 	issuer := authtest.Serve(t)
 	issuer.Fail(authtest.Refused) // it listens, keys or not
-	file := `listen: [{address: '127.0.0.1:0'}]
-ops: {address: '127.0.0.1:0'}
-drain: {timeout: 10ms}` + issuerBlock(issuer)
+	file := configuration(issuer, onePort, "drain: {timeout: 10ms}")
 	inDir(t, file)
 	manager := newManager(t)
-	command := exec.Command(os.Args[0], "serve", "--config", "linegate.yaml")
+	command := newCommand()
 	command.Env = []string{"NOTIFY_SOCKET=" + manager.address, "WATCHDOG_USEC=400000"}
 	p := launch(t, command)
 
 	manager.want("READY=1", "STATUS=not ready, sessions: 0")
-	p.device = p.records.wait("listening")["address"] // so it was logged before
-	dial(t, p.device)
+	p.listens() // so that was logged before
+	nc, err := net.Dial("tcp", p.device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
 	for range 3 {
 		manager.want("WATCHDOG=1", "STATUS=not ready, sessions: 0")
 	}
@@ -207,9 +198,7 @@ drain: {timeout: 10ms}` + issuerBlock(issuer)
 		{file + "log: {level: debug}\n", "STATUS=not ready, sessions: 0"},
 	} {
 		rewrite(t, reload.text)
-		if err := p.process.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+		p.signal(syscall.SIGHUP)
 		manager.want("RELOADING=1", "MONOTONIC_USEC=")
 		manager.want("READY=1", reload.state)
 	}
@@ -258,36 +247,5 @@ func (m *manager) want(lines ...string) {
 			m.t.Fatalf("told %q, want %q", got, lines)
 		}
 		return
-	}
-}
-
-func dial(t *testing.T, address string) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
-// end sends a signal and wants the status with which the process ends.
-func (p *killable) end(sig syscall.Signal, status int) {
-	p.t.Helper()
-	if err := p.process.Process.Signal(sig); err != nil {
-		p.t.Fatal(err)
-	}
-	p.wantEnd(status)
-}
-
-func (p *killable) wantEnd(status int) {
-	p.t.Helper()
-	var said []string
-	for record := range p.records { // to the end, so that Wait may close the pipe
-		said = append(said, string(record))
-	}
-	_ = p.process.Wait()
-	if got := p.process.ProcessState.ExitCode(); got != status {
-		p.t.Errorf("exit status %d, want %d: %s", got, status, fmt.Sprint(said))
 	}
 }

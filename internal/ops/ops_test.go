@@ -62,16 +62,17 @@ func TestReadiness(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		health Health
+		ready  bool
 		failed string // the checks and issuers that fail, with the reason
 	}{
-		{"ready", Health{Listening: true, Issuers: []Issuer{good}}, ""},
-		{"one of two issuers", Health{Listening: true, Issuers: []Issuer{down, good}}, "other: timeout"},
-		{"old keys serve on", Health{Listening: true, Issuers: []Issuer{{Name: "main", Keys: 1, Reason: "timeout"}}}, ""},
-		{"no keys yet", Health{Listening: true, Issuers: []Issuer{down}}, "any_issuer: no issuer has usable keys, other: timeout"},
-		{"a required one", Health{Listening: true, Issuers: []Issuer{good, needed}}, "required_issuers: no usable keys of needed, needed: "},
-		{"no issuer", Health{Listening: true}, "any_issuer: no issuer has usable keys"},
-		{"not listening", Health{Issuers: []Issuer{good}}, "listening: not every listener accepts connections"},
-		{"draining", Health{Listening: true, Draining: true, Issuers: []Issuer{good}}, "not_draining: draining"},
+		{"ready", Health{Listening: true, Issuers: []Issuer{good}}, true, ""},
+		{"one of two issuers", Health{Listening: true, Issuers: []Issuer{down, good}}, true, "other: timeout"},
+		{"old keys serve on", Health{Listening: true, Issuers: []Issuer{{Name: "main", Keys: 1, Reason: "timeout"}}}, true, ""},
+		{"no keys yet", Health{Listening: true, Issuers: []Issuer{down}}, false, "any_issuer: no issuer has usable keys, other: timeout"},
+		{"a required one", Health{Listening: true, Issuers: []Issuer{good, needed}}, false, "required_issuers: no usable keys of needed, needed: "},
+		{"no issuer", Health{Listening: true}, false, "any_issuer: no issuer has usable keys"},
+		{"not listening", Health{Issuers: []Issuer{good}}, false, "listening: not every listener accepts connections"},
+		{"draining", Health{Listening: true, Draining: true, Issuers: []Issuer{good}}, false, "not_draining: draining"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			url := start(t, Options{Health: func() Health { return test.health }})
@@ -93,32 +94,13 @@ func TestReadiness(t *testing.T) {
 				t.Errorf("failed %q, want %q", got, test.failed)
 			}
 			wantStatus, wantWord := http.StatusOK, "ready"
-			if !test.health.Ready() {
+			if !test.ready {
 				wantStatus, wantWord = http.StatusServiceUnavailable, "not ready"
 			}
-			if got.status != wantStatus || body.Status != wantWord {
-				t.Errorf("answered %d %q, want %d %q", got.status, body.Status, wantStatus, wantWord)
+			if got.status != wantStatus || body.Status != wantWord || test.health.Ready() != test.ready {
+				t.Errorf("answered %d %q, want %d %q; ready: %t", got.status, body.Status, wantStatus, wantWord, test.health.Ready())
 			}
 		})
-	}
-}
-
-func TestReadinessRule(t *testing.T) {
-	keys := []Issuer{{Name: "a", Keys: 1}}
-	for _, test := range []struct {
-		health Health
-		want   bool
-	}{
-		{Health{Listening: true, Issuers: keys}, true},
-		{Health{Listening: false, Issuers: keys}, false},
-		{Health{Listening: true, Draining: true, Issuers: keys}, false},
-		{Health{Listening: true, Issuers: []Issuer{{Name: "a"}}}, false},
-		{Health{Listening: true, Issuers: []Issuer{{Name: "a", Keys: 1}, {Name: "b"}}}, true},
-		{Health{Listening: true, Issuers: []Issuer{{Name: "a", Keys: 1}, {Name: "b", Required: true}}}, false},
-	} {
-		if got := test.health.Ready(); got != test.want {
-			t.Errorf("%+v: %t", test.health, got)
-		}
 	}
 }
 

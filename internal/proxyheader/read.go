@@ -59,6 +59,7 @@ func Read(r io.Reader) (Header, error) {
 	case errors.Is(err, errNone), errors.Is(err, errTooLong):
 		return Header{}, err
 	}
+	// Not wrapped: an end in the middle is no end without a word.
 	return Header{}, fmt.Errorf("PROXY header is not complete: %v", err)
 }
 

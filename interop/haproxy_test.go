@@ -26,37 +26,37 @@ import (
 func TestHAProxy(t *testing.T) {
 	issuer, _ := startDev(t)
 	g := startBalanced(t, issuer)
-	version2 := []string{"send-proxy-v2 check inter 100ms", "send-proxy-v2 check inter 100ms port " + g.ops[strings.LastIndex(g.ops, ":")+1:]}
+	const version2 = "send-proxy-v2 check inter 100ms"
+	_, opsPort, err := net.SplitHostPort(g.ops)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ways := []struct {
-		name, server string
-		secure       bool
-		options      string
+		name   string
+		secure bool // the device speaks TLS
+		server string
 	}{
-		{"version 1", g.plain, false, "send-proxy"},
-		{"version 1, TLS", g.tls, true, "send-proxy"},
-		{"version 2", g.plain, false, version2[0]},
-		{"version 2, TLS", g.tls, true, version2[0]},
-		{"version 2, TLS by HAProxy", g.tls, false, version2[0] + " ssl verify none no-check-ssl"},
-		{"version 2, asked for readiness", g.tls, true, version2[1]},
+		{"version 1", false, g.plain + " send-proxy"},
+		{"version 1, TLS", true, g.tls + " send-proxy"},
+		{"version 2", false, g.plain + " " + version2},
+		{"version 2, TLS", true, g.tls + " " + version2},
+		{"version 2, TLS by HAProxy", false, g.tls + " " + version2 + " ssl verify none no-check-ssl"},
+		{"version 2, asked for readiness", true, g.tls + " " + version2 + " port " + opsPort + "\n option httpchk GET /readyz"},
 	}
 	config := "defaults\n mode tcp\n timeout connect 10s\n timeout client 30s\n timeout server 30s\n"
 	var sockets []*os.File
+	var doors []string // where HAProxy listens, one a way
 	for i, way := range ways {
 		socket, address := listen(t)
-		sockets = append(sockets, socket)
-		ways[i].name = way.name
-		config += fmt.Sprintf("listen way%d\n bind fd@%d\n server gateway %s %s\n", i, 3+i, way.server, way.options)
-		if way.options == version2[1] {
-			config += " option httpchk GET /readyz\n"
-		}
-		ways[i].server = address
+		sockets, doors = append(sockets, socket), append(doors, address)
+		config += fmt.Sprintf("listen way%d\n bind fd@%d\n server gateway %s\n", i, 3+i, way.server)
 	}
 	haproxy := startHAProxy(t, config, sockets)
 
-	for _, way := range ways {
+	for i, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			// Not the address that HAProxy itself connects from.
-			nc, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}).Dial("tcp", way.server)
+			nc, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}).Dial("tcp", doors[i])
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,7 +1,7 @@
 // Package interop holds linegate against the work of others: a certified
-// authorization server, a certified client, a balancer, and a browser. It is a module of its
-// own, so that what it needs never enters linegate's, and it knows linegate as
-// its users do: by its programs.
+// authorization server, a certified client, a balancer, and a browser. It is a
+// module of its own, so that what it needs never enters linegate's, and it knows
+// linegate as its users do: by its programs.
 //
 // make test-interop runs it. Nothing here is ever skipped: a missing tool fails
 // the run.

@@ -3,7 +3,9 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -44,10 +46,28 @@ type job struct {
 	came   time.Time
 	do     func()
 	done   chan struct{}
-	failed any // what do panicked with
+	failed *fault
 }
 
 var errBusy = errors.New("too many tokens wait to be verified")
+
+// fault is a panic on a worker, on its way to whoever the work was for.
+type fault struct {
+	value any
+	stack []byte
+}
+
+// Error is what Go writes of a panic that nobody recovers.
+func (f *fault) Error() string { return fmt.Sprint(f.value) }
+
+// PanicStack returns the stack of a panic of Verify, given what its caller has just
+// recovered: where it began, also if that was on a worker.
+func PanicStack(recovered any) string {
+	if f, ok := recovered.(*fault); ok {
+		return string(f.stack)
+	}
+	return string(debug.Stack())
+}
 
 // do has f done by a worker. It returns an Error when f will not be done in the
 // time that ctx leaves. A panic of f is the caller's: on the worker it would end
@@ -105,7 +125,11 @@ func (w *workers) work() {
 }
 
 func (j *job) run() {
-	defer func() { j.failed = recover() }()
+	defer func() {
+		if value := recover(); value != nil {
+			j.failed = &fault{value, debug.Stack()}
+		}
+	}()
 	j.do()
 	j.do = nil
 }

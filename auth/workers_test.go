@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,13 +165,13 @@ func TestWorkers(t *testing.T) {
 	t.Run("a panic is the caller's, and the worker goes on", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := workers{max: 1}
-			said := func() (said any) {
-				defer func() { said = recover() }()
-				_ = w.do(t.Context(), stranger, func() { panic("a fault") })
-				return nil
+			var stack string
+			func() {
+				defer func() { stack = PanicStack(recover()) }()
+				_ = w.do(t.Context(), stranger, breakDown)
 			}()
-			if said != "a fault" {
-				t.Errorf("panicked with %v", said)
+			if !strings.Contains(stack, "auth.breakDown(") {
+				t.Errorf("panicked at %s", stack)
 			}
 			if err := w.do(t.Context(), stranger, func() {}); err != nil {
 				t.Error(err)
@@ -182,3 +183,5 @@ func TestWorkers(t *testing.T) {
 		})
 	})
 }
+
+func breakDown() { panic("a fault") }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/linegate/linegate/auth"
@@ -70,8 +69,8 @@ func (q *inquiry) run() { q.verdict <- q.ask() }
 func (q *inquiry) ask() (v verdict) {
 	srv := q.session.srv
 	defer func() {
-		if recover() != nil { // what it says may hold a part of the token
-			srv.log.Error("the authenticator panicked", slog.String("stack", string(debug.Stack())))
+		if panicked := recover(); panicked != nil { // what it says may hold a part of the token
+			srv.log.Error("the authenticator panicked", slog.String("stack", auth.PanicStack(panicked)))
 			v.panicked = true
 		}
 	}()

@@ -8,7 +8,6 @@ import (
 	stdlog "log"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -135,9 +134,9 @@ func (a *API) operators(h handler) http.Handler {
 
 func (a *API) serve(w http.ResponseWriter, h handler, r *http.Request) (reply answer, err error) {
 	defer func() {
-		if recover() != nil { // what it says may hold a part of the token
+		if panicked := recover(); panicked != nil { // what it says may hold a part of the token
 			a.Log.Error("serving an admin request panicked", slog.String("remote", r.RemoteAddr),
-				slog.String("stack", string(debug.Stack())))
+				slog.String("stack", auth.PanicStack(panicked)))
 			err = serverError("see the gateway's log")
 		}
 	}()

@@ -36,17 +36,17 @@ func epollServer(t *testing.T) *server {
 func TestEpollServer(t *testing.T) {
 	s := epollServer(t)
 	for name, c := range map[string]load.Config{
-		"ping":  {Mode: load.Ping, Pipeline: 32},
-		"echo":  {Mode: load.Echo, Size: 36},
-		"large": {Mode: load.Echo, Size: 8000, Pipeline: 130}, // more than a socket takes at once
-		"login": {Mode: load.Login},
+		"ping":  {Mode: load.Ping, Count: 1000, Pipeline: 32},
+		"echo":  {Mode: load.Echo, Count: 1000, Size: 36},
+		"large": {Mode: load.Echo, Count: 1000, Size: 8000, Pipeline: 130}, // more than a socket takes at once
+		"login": {Mode: load.Login, Count: 1000},
 		"storm": {Mode: load.Storm},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.Protocol, c.Address, c.Connections, c.Count, c.Source = load.Lines, s.address, 20, 1000, loopback
+			c.Protocol, c.Address, c.Connections, c.Source = load.Lines, s.address, 20, loopback
 			r, err := load.Run(t.Context(), c)
 			if err != nil || r.Failed > 0 {
-				t.Fatalf("%v, %v", err, r.Errors)
+				t.Fatalf("%v, %+v", err, r)
 			}
 		})
 	}

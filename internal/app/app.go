@@ -302,10 +302,11 @@ func (a *App) drain() (late time.Time) {
 		}
 	}()
 	late = time.Now().Add(rules.Timeout + adminSlack)
-	if err := a.gateway.Shutdown(ctx, rules.Timeout); err != nil {
-		a.log.Warn("connections closed at the end of the drain")
-	} else {
+	switch err := a.gateway.Shutdown(ctx, rules.Timeout); {
+	case err == nil:
 		a.log.Info("drained", slog.Duration("duration", time.Since(began)))
+	case errors.Is(err, context.DeadlineExceeded): // else it was aborted
+		a.log.Warn("connections closed at the end of the drain")
 	}
 	return late
 }

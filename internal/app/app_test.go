@@ -166,6 +166,9 @@ func TestAbortWhileChecking(t *testing.T) {
 	if took := time.Since(started); took > 3*time.Second {
 		t.Errorf("took %v", took)
 	}
+	if strings.Contains(r.log.String(), "the end of the drain") {
+		t.Errorf("logged as the end of a drain: %s", r.log)
+	}
 }
 
 // TestCertificateChangesOnDisk: a renewed certificate is taken up without a

@@ -212,7 +212,8 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 // TestDrainWhileAReloadHangs: whoever drains waits for no file.
 func TestDrainWhileAReloadHangs(t *testing.T) {
 	r := start(t, nil)
-	d := r.dial(false)
+	r.waitReady()
+	d := r.login(false)
 	reading, hang, refused := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		refused <- r.App.Reload(func() (*config.Config, error) {
@@ -225,6 +226,7 @@ func TestDrainWhileAReloadHangs(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
+	d.expect("NOTICE draining ")
 	d.expect("BYE draining ")
 	close(hang)
 	if err := <-refused; !errors.Is(err, io.ErrUnexpectedEOF) {

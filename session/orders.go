@@ -92,14 +92,9 @@ func (s *Session) mute() {
 }
 
 // obey carries out what others ordered, and returns the time, which an order may
-// be to look at anew. What was due before an order came before it.
-func (s *Session) obey(now moment) moment { return s.carryOut(now, false) }
-
-// obeyWhileServing leaves the end of a drain to Attend: what is being served comes
-// before it.
-func (s *Session) obeyWhileServing(now moment) moment { return s.carryOut(now, true) }
-
-func (s *Session) carryOut(now moment, serving bool) moment {
+// be to look at anew. What was due before an order came before it. Who is serving
+// leaves the end of a drain to Attend, behind what is being served.
+func (s *Session) obey(now moment, serving bool) moment {
 	s.mu.Lock()
 	o := s.orders
 	later := serving && o.end == wire.Draining

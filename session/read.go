@@ -14,6 +14,9 @@ import (
 // read waits for more input, at most until the machine wants to look at the
 // clock, and serves it.
 func (s *Session) read(now moment) moment {
+	if s.readEnd != 0 {
+		return s.endInput(now)
+	}
 	s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
 	due := s.machine.next(now)
 	n, err := s.readBefore(due - now.mono)
@@ -30,7 +33,7 @@ func (s *Session) read(now moment) moment {
 	s.dropIdle()
 	// Served before the clock has its say: what is here came in time. Not
 	// before an order, which may be to serve nothing more.
-	return s.serveInput(s.obeyWhileServing(s.srv.clock()))
+	return s.serveInput(s.obey(s.srv.clock(), true))
 }
 
 // readBefore reads behind what is in s.in, until an order comes or d has

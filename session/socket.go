@@ -38,6 +38,9 @@ const (
 // serveSocket waits for input, at most until the machine wants to look at the
 // clock, and serves what comes for as long as nothing but input is wanted.
 func (s *Session) serveSocket(now moment) moment {
+	if s.readEnd != 0 {
+		return s.endInput(now)
+	}
 	due := s.machine.next(now)
 	if s.deep {
 		due = min(due, s.served+silence)
@@ -88,8 +91,8 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 	for !s.urgent.Load() {
 		s.sitDown()
 		s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
-		room := s.in[len(s.in):cap(s.in)]
-		n, err := s.readReady(int(fd), room)
+		room := cap(s.in) - len(s.in)
+		n, err := s.readReady(int(fd), s.in[len(s.in):cap(s.in)])
 		if err == syscall.EAGAIN {
 			s.standUp() // it waits without a desk
 			return false
@@ -107,7 +110,7 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 		if s.deep && !watched && !s.arm(now, now.mono+silence) {
 			return true // instead of a look at the silent socket there is an order
 		}
-		if s.hot && n < len(room) {
+		if s.hot && n < room {
 			return false // it is empty, most likely: see hotGap
 		}
 		if begun == 0 {
@@ -134,7 +137,7 @@ func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 	s.hot = now.mono-s.served <= hotGap
 	s.served = now.mono
 	if s.urgent.Load() { // an order may be to serve nothing more
-		now = s.obeyWhileServing(now)
+		now = s.obey(now, true)
 	}
 	for {
 		now = s.serveInput(now)

@@ -72,13 +72,19 @@ type greedyLoad struct {
 // good is what the good ones measure.
 func (l *greedyLoad) good() *load.Result {
 	l.t.Helper()
+	return l.pings(l.size.good, l.size.rate, l.size.round, l.token)
+}
+
+// pings has sessions ping, that many a second all together, and measures.
+func (g *gateway) pings(sessions, rate int, during time.Duration, token string) *load.Result {
+	g.t.Helper()
 	result, err := load.Run(context.Background(), load.Config{
-		Mode: load.Ping, Address: l.address, Tokens: []string{l.token}, Connections: l.size.good,
-		Rate: l.size.rate, Duration: l.size.round, Warmup: time.Second, Timeout: patience,
-		PID: l.process.Process.Pid,
+		Mode: load.Ping, Address: g.address, Tokens: []string{token}, Connections: sessions,
+		Rate: rate, Duration: during, Warmup: time.Second, Timeout: patience,
+		PID: g.process.Process.Pid,
 	})
 	if err != nil {
-		l.t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	return result
 }

@@ -9,6 +9,7 @@ type trialSizes struct {
 	hanging  hangingSize
 	unread   unreadSize
 	greedy   greedySize
+	storm    stormSize
 }
 
 type rotationSize struct {
@@ -49,6 +50,15 @@ type greedySize struct {
 	rounds             int           // with slow and greedy ones, and as many without
 	round              time.Duration // how long each is
 	compared           bool          // latencies
+}
+
+type stormSize struct {
+	good     int // sessions
+	rate     int // pings a second of them all
+	logins   int // a second
+	rounds   int // with the storm, and as many without
+	round    time.Duration
+	compared bool // latencies
 }
 
 type hangingSize struct {

@@ -3,6 +3,7 @@ package trials
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -28,16 +28,16 @@ type member struct {
 // join lets a member in. It is as far away as a device is: its packets are those of
 // an Ethernet, and its buffers small. With those of the loopback the kernel alone
 // would hold some megabytes for each.
-func (g *gateway) join(token string, width int) (*member, error) {
-	d, since := g.dialer(), time.Now()
-	d.Control = func(_, _ string, raw syscall.RawConn) error {
+func (d *door) join(token string, width int) (*member, error) {
+	dialer, since := d.dialer(), time.Now()
+	dialer.Control = func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
 			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 1460)
 			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 8<<10)
 			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 8<<10)
 		})
 	}
-	c, err := d.Dial("tcp", g.address)
+	c, err := dialer.Dial("tcp", d.address)
 	if err != nil {
 		return nil, err
 	}
@@ -54,25 +54,20 @@ func (g *gateway) join(token string, width int) (*member, error) {
 }
 
 // crowd lets n members in.
-func (g *gateway) crowd(n, width int, token string) []*member {
-	g.t.Helper()
+func (d *door) crowd(n, width int, token string) ([]*member, error) {
+	const atOnce = 50
 	members := make([]*member, n)
+	var failed [atOnce]error
 	var all sync.WaitGroup
-	for part := range 50 {
+	for part := range atOnce {
 		all.Go(func() {
-			for i := part; i < n; i += 50 {
-				var err error
-				if members[i], err = g.join(token, width); err != nil {
-					g.t.Error(err)
-				}
+			for i := part; i < n && failed[part] == nil; i += atOnce {
+				members[i], failed[part] = d.join(token, width)
 			}
 		})
 	}
 	all.Wait()
-	if g.t.Failed() {
-		g.t.FailNow()
-	}
-	return members
+	return members, errors.Join(failed[:]...)
 }
 
 // send sends until its connection ends.
@@ -104,7 +99,7 @@ func answered(members []*member) (n int64) {
 
 // read reads at most n bytes at regular times until over, the first time after a
 // while, and holds the answers to what was sent.
-func (m *member) read(t testing.TB, over <-chan struct{}, after, every time.Duration, n int) {
+func (m *member) read(over <-chan struct{}, after, every time.Duration, n int) error {
 	timer := time.NewTimer(after)
 	defer timer.Stop()
 	part := make([]byte, n)
@@ -112,31 +107,34 @@ func (m *member) read(t testing.TB, over <-chan struct{}, after, every time.Dura
 	for {
 		select {
 		case <-over:
-			return
+			return nil
 		case <-timer.C:
 			timer.Reset(every)
 		}
 		n, err := m.in.Read(part)
-		if came = m.check(t, append(came, part[:n]...)); err != nil {
+		if err == nil {
+			came, err = m.check(append(came, part[:n]...))
+		}
+		if err != nil {
 			select {
 			case <-over:
+				return nil
 			default:
-				t.Errorf("a client of the crowd, after %d answers: %v", m.taken.Load(), err)
 			}
-			return
+			return fmt.Errorf("a client of the crowd, after %d answers: %w", m.taken.Load(), err)
 		}
 	}
 }
 
 // check returns what is left of came without the answers in it.
-func (m *member) check(t testing.TB, came []byte) []byte {
+func (m *member) check(came []byte) ([]byte, error) {
 	for {
 		line, rest, whole := bytes.Cut(came, []byte("\n"))
 		if !whole {
-			return came
+			return came, nil
 		}
 		if want := fmt.Sprintf("from server: %0*d", m.width, m.taken.Load()); string(line) != want {
-			t.Errorf("a client of the crowd got %.40q, want %.40q", line, want)
+			return nil, fmt.Errorf("got %.40q, want %.40q", line, want)
 		}
 		m.taken.Add(1)
 		came = rest

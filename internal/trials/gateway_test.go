@@ -24,8 +24,13 @@ import (
 type gateway struct {
 	t       testing.TB
 	process *exec.Cmd
-	address string // where devices connect
-	ops     string // URL
+	door
+	ops string // URL
+}
+
+// door is where devices connect.
+type door struct {
+	address string
 	dialled atomic.Int64
 }
 
@@ -133,10 +138,10 @@ const patience = 90 * time.Second
 
 // dial connects from one of many addresses: each has but some 28,000 ports, and
 // a closed connection holds its own for a minute.
-func (g *gateway) dial() (net.Conn, error) { return g.dialer().Dial("tcp", g.address) }
+func (d *door) dial() (net.Conn, error) { return d.dialer().Dial("tcp", d.address) }
 
-func (g *gateway) dialer() *net.Dialer {
-	from := net.IPv4(127, 0, 1, byte(g.dialled.Add(1)%250+1))
+func (d *door) dialer() *net.Dialer {
+	from := net.IPv4(127, 0, 1, byte(d.dialled.Add(1)%250+1))
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience, KeepAlive: -1}
 }
 

@@ -3,8 +3,6 @@ package trials
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -89,65 +87,21 @@ func (g *gateway) pings(sessions, rate int, during time.Duration, token string) 
 	return result
 }
 
-// goodBeside has the others there meanwhile. Slow ones send so much that what the
-// gateway keeps for them is full.
+// goodBeside has the others there meanwhile.
 func (l *greedyLoad) goodBeside() *load.Result {
 	l.t.Helper()
-	slow := l.crowd(l.size.slow, 8000, l.token)
-	greedy := l.crowd(l.size.greedy, 10, l.token)
-	var all sync.WaitGroup
-	defer all.Wait()
-	over := make(chan struct{})
-	for _, m := range slices.Concat(slow, greedy) {
-		all.Go(m.send)
-		defer m.Close()
-	}
-	for i, m := range greedy {
-		all.Go(func() { m.read(l.t, over, share(time.Second, i, len(greedy)), time.Second, 1<<20) })
-	}
-	for i, m := range slow {
-		all.Go(func() { m.read(l.t, over, share(l.size.readEvery, i, len(slow)), l.size.readEvery, l.size.read) })
-	}
-	l.awaitBackPressure(slow)
-	before, begun := answered(greedy), time.Now()
+	over := others{
+		Address: l.address, Token: l.token, Slow: l.size.slow, Greedy: l.size.greedy,
+		Read: l.size.read, ReadEvery: l.size.readEvery, LinesPerSecond: l.size.linesPerSecond,
+	}.start(l.t)
 	result := l.good()
-	l.answers += answered(greedy) - before
-	l.watched += time.Since(begun)
 	l.peak = max(l.peak, l.resident())
-	for _, m := range greedy {
-		l.tooFast += m.beyond(l.size.linesPerSecond)
-	}
-	close(over)
+	s := over()
+	l.answers += s.Answers
+	l.watched += s.During
+	l.tooFast += s.TooFast
 	return result
 }
-
-// beyond is how many answers a member got that its rate does not explain. AUTH is a
-// line, too, and a second's may come at once.
-func (m *member) beyond(rate int) int {
-	taken := int(m.taken.Load())
-	most := int(float64(rate)*(1+time.Since(m.since).Seconds())) - 1
-	return max(0, taken-most)
-}
-
-// awaitBackPressure waits until slow clients send hardly more than they read.
-func (l *greedyLoad) awaitBackPressure(slow []*member) {
-	l.t.Helper()
-	before, when := sent(slow), time.Now()
-	perSecond := float64(len(slow)*l.size.read/slow[0].width) / l.size.readEvery.Seconds()
-	for deadline := time.Now().Add(patience); ; {
-		time.Sleep(time.Second)
-		now := sent(slow)
-		if float64(now-before)/time.Since(when).Seconds() <= 1.5*perSecond {
-			return
-		}
-		if before, when = now, time.Now(); when.After(deadline) {
-			l.t.Fatal("the gateway goes on reading from clients that do not")
-		}
-	}
-}
-
-// share spreads n over a time.
-func share(d time.Duration, i, n int) time.Duration { return d * time.Duration(i) / time.Duration(n) }
 
 // goodHalf is what the rounds of a kind measured.
 type goodHalf []*load.Result

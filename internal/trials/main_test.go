@@ -22,13 +22,17 @@ import (
 	"github.com/linegate/linegate/internal/oplog"
 )
 
-// TestMain lets the test binary be the gateway, too.
+// TestMain lets the test binary be the gateway, too, and those who crowd it.
 func TestMain(m *testing.M) {
-	file, found := os.LookupEnv(fileVariable)
-	if !found {
+	var err error
+	if file, found := os.LookupEnv(fileVariable); found {
+		err = serve(file)
+	} else if orders, found := os.LookupEnv(othersVariable); found {
+		err = beOthers(orders)
+	} else {
 		os.Exit(m.Run())
 	}
-	if err := serve(file); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

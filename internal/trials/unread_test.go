@@ -17,7 +17,7 @@ func TestNeverReading(t *testing.T) {
 	size := sizes().unread
 	iss := authtest.Serve(t)
 	g := start(t, fmt.Sprintf("session: {write_timeout: %v}", size.writeTimeout), trusted(iss, "jwks: {cooldown: 1s}"))
-	for _, m := range g.crowd(size.clients, 1, iss.Token()) { // fills pools, and grows what grows once
+	for _, m := range g.crowded(size.clients, 1, iss.Token()) { // fills pools, and grows what grows once
 		m.Close()
 	}
 	before := g.settled()
@@ -25,7 +25,7 @@ func TestNeverReading(t *testing.T) {
 
 	var took time.Duration
 	peak := g.peakDuring(func() {
-		members := g.crowd(size.clients, 100, iss.Token())
+		members := g.crowded(size.clients, 100, iss.Token())
 		begun := time.Now()
 		var all sync.WaitGroup
 		for _, m := range members {
@@ -50,3 +50,12 @@ func TestNeverReading(t *testing.T) {
 }
 
 const slowConsumers = `linegate_connections_closed_total{reason="slow_consumer"}`
+
+func (g *gateway) crowded(n, width int, token string) []*member {
+	g.t.Helper()
+	members, err := g.crowd(n, width, token)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return members
+}

@@ -1,0 +1,185 @@
+package trials
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// others are the slow and the greedy clients that good ones have beside them. They
+// are a process of their own, which has the processors when nobody else wants them:
+// what it costs to be so many clients on the gateway's machine is not what they do
+// to it. They are paced: what they ask of the gateway is the same at any time.
+type others struct {
+	Address        string
+	Token          string
+	Slow, Greedy   int
+	Read           int           // bytes that a slow one reads at once
+	ReadEvery      time.Duration // a slow one
+	LinesPerSecond int           // that the gateway serves of each
+}
+
+// seen is what the greedy ones saw while slow ones were held back.
+type seen struct {
+	Answers int64
+	During  time.Duration
+	TooFast int // answers
+}
+
+// othersVariable has orders to a test binary that is others.
+const othersVariable = "TRIALS_OTHERS"
+
+// start returns when the slow ones are held back. over ends them all.
+func (o others) start(t testing.TB) (over func() seen) {
+	t.Helper()
+	orders, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := exec.Command(program)
+	process.Env = append(os.Environ(), othersVariable+"="+string(orders))
+	process.Stderr = t.Output()
+	stdin, err := process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := json.NewDecoder(stdout)
+	var heldBack bool
+	if err := said.Decode(&heldBack); err != nil {
+		t.Fatalf("the slow and the greedy ones: %v, %v", err, process.Wait())
+	}
+	return func() (s seen) {
+		t.Helper()
+		stdin.Close()
+		if err := errors.Join(said.Decode(&s), process.Wait()); err != nil {
+			t.Errorf("the slow and the greedy ones: %v", err)
+		}
+		return s
+	}
+}
+
+// beOthers says on standard output when the slow ones are held back, and what was
+// seen after standard input ended.
+func beOthers(orders string) error {
+	var o others
+	if err := json.Unmarshal([]byte(orders), &o); err != nil {
+		return err
+	}
+	if err := giveWay(); err != nil {
+		return err
+	}
+	d := &door{address: o.Address}
+	slow, err := d.crowd(o.Slow, 8000, o.Token)
+	if err != nil {
+		return err
+	}
+	greedy, err := d.crowd(o.Greedy, 10, o.Token)
+	if err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	failed := make(chan error, o.Slow+o.Greedy)
+	var all sync.WaitGroup
+	for i, m := range greedy {
+		all.Go(m.send)
+		all.Go(func() { failed <- m.read(over, share(time.Second, i, o.Greedy), time.Second, 1<<20) })
+	}
+	for i, m := range slow {
+		all.Go(m.send)
+		all.Go(func() { failed <- m.read(over, share(o.period(), i, o.Slow), o.ReadEvery, o.Read) })
+	}
+	time.Sleep(o.period()) // until all have begun to read
+	if err := awaitBackPressure(slow, float64(o.Slow*o.Read)/o.ReadEvery.Seconds()); err != nil {
+		return err
+	}
+	before, begun := answered(greedy), time.Now()
+	fmt.Println(true)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	s := seen{Answers: answered(greedy) - before, During: time.Since(begun)}
+	for _, m := range greedy {
+		s.TooFast += m.beyond(o.LinesPerSecond)
+	}
+	close(over)
+	for _, m := range slices.Concat(slow, greedy) {
+		m.Close()
+	}
+	all.Wait()
+	close(failed)
+	for e := range failed {
+		err = errors.Join(err, e)
+	}
+	return errors.Join(err, json.NewEncoder(os.Stdout).Encode(s))
+}
+
+// period is the time in which a slow one reads so much that the gateway reads from it
+// again. If all began at once, they would have the gateway read from all at once, and
+// then from none.
+func (o others) period() time.Duration {
+	const half = 256 << 10 / 2 // of max_outbound
+	return o.ReadEvery * time.Duration(half/o.Read)
+}
+
+// awaitBackPressure waits until slow clients, who read that many bytes a second,
+// send hardly more.
+func awaitBackPressure(slow []*member, read float64) error {
+	before, when := sent(slow), time.Now()
+	for deadline := time.Now().Add(patience); ; {
+		time.Sleep(time.Second)
+		now := sent(slow)
+		if float64(now-before)*float64(slow[0].width)/time.Since(when).Seconds() <= 1.5*read {
+			return nil
+		}
+		if before, when = now, time.Now(); when.After(deadline) {
+			return errors.New("the gateway goes on reading from clients that do not")
+		}
+	}
+}
+
+// share spreads n over a time.
+func share(d time.Duration, i, n int) time.Duration { return d * time.Duration(i) / time.Duration(n) }
+
+// beyond is how many answers a member got that its rate does not explain. AUTH is a
+// line, too, and a second's may come at once.
+func (m *member) beyond(rate int) int {
+	taken := int(m.taken.Load())
+	most := int(float64(rate)*(1+time.Since(m.since).Seconds())) - 1
+	return max(0, taken-most)
+}
+
+// giveWay leaves the processors to whoever else wants them.
+func giveWay() error {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks { // a thread that is made later takes after its maker
+		id, err := strconv.Atoi(task.Name())
+		if err != nil {
+			return err
+		}
+		if err := syscall.Setpriority(syscall.PRIO_PROCESS, id, 19); err != nil {
+			return err
+		}
+	}
+	return nil
+}

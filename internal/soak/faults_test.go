@@ -19,6 +19,7 @@ import (
 // misfortunes go on until ctx is done: everything that happens to a gateway but
 // its clients.
 func (s *site) misfortunes(ctx context.Context, round int) {
+	s.setQuiet(false)
 	var all sync.WaitGroup
 	defer all.Wait()
 	begin := func(name string, least, most time.Duration, happen func(context.Context, *rand.Rand)) {
@@ -91,7 +92,7 @@ func (s *site) issuerFaults() chaos.Faults {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.random
-	if r.IntN(2) == 0 {
+	if s.quiet || r.IntN(2) == 0 {
 		return chaos.Faults{}
 	}
 	s.count("fault: on the way to the issuer", 1)
@@ -102,13 +103,21 @@ func (s *site) issuerFaults() chaos.Faults {
 }
 
 // calm lets the issuer be well, and every way good, for what comes behind a
-// round.
+// round: a fetch that goes wrong is tried again at once, and where each second one
+// does, there is always one that holds a connection and goroutines.
 func (s *site) calm() {
+	s.setQuiet(true)
 	s.issuer.Fail(authtest.Healthy)
 	s.toIssuer.Reset()
 	for _, network := range s.networks {
 		network.Reset()
 	}
+}
+
+func (s *site) setQuiet(quiet bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quiet = quiet
 }
 
 // rotate has the issuer sign with a new key. Old ones stay for a while, or have

@@ -228,7 +228,7 @@ func (g *gateway) settle(before *held) (after held) {
 		if before != nil && after.goroutines <= before.goroutines && after.descriptors <= before.descriptors {
 			break
 		}
-		if took := time.Since(begun); before == nil && took > 8*time.Second || took > patience/2 {
+		if took := time.Since(begun); before == nil && took > 8*time.Second || took > patience {
 			break
 		}
 	}

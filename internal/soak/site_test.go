@@ -48,6 +48,7 @@ type site struct {
 
 	mu     sync.Mutex
 	random *rand.Rand // of the faults of connections
+	quiet  bool       // the way to the issuer is good
 	keys   []*mint.Key
 	tokens map[string]*token // the last of each subject
 	shown  []*token          // all of this round

@@ -22,7 +22,8 @@ func TestSlowAndGreedy(t *testing.T) {
 	size := sizes().greedy
 	iss := authtest.Serve(t)
 	l := &greedyLoad{
-		gateway: start(t, fmt.Sprintf("limits: {unauthenticated: 10000}\nsession: {write_timeout: 60s, lines_per_second: %d}", size.linesPerSecond),
+		gateway: start(t, fmt.Sprintf("limits: {unauthenticated: 10000}\nsession: {write_timeout: 60s, lines_per_second: %d, max_outbound: %dKiB}",
+			size.linesPerSecond, size.maxOutbound>>10),
 			trusted(iss, "jwks: {cooldown: 1s}")),
 		size: size, token: iss.Token(),
 	}
@@ -92,7 +93,8 @@ func (l *greedyLoad) goodBeside() *load.Result {
 	l.t.Helper()
 	over := others{
 		Address: l.address, Token: l.token, Slow: l.size.slow, Greedy: l.size.greedy,
-		Read: l.size.read, ReadEvery: l.size.readEvery, LinesPerSecond: l.size.linesPerSecond,
+		Read: l.size.read, ReadEvery: l.size.readEvery,
+		LinesPerSecond: l.size.linesPerSecond, MaxOutbound: l.size.maxOutbound,
 	}.start(l.t)
 	result := l.good()
 	l.peak = max(l.peak, l.resident())

@@ -26,6 +26,7 @@ type others struct {
 	Read           int           // bytes that a slow one reads at once
 	ReadEvery      time.Duration // a slow one
 	LinesPerSecond int           // that the gateway serves of each
+	MaxOutbound    int           // bytes that it keeps for each
 }
 
 // seen is what the greedy ones saw while slow ones were held back.
@@ -135,8 +136,7 @@ func beOthers(orders string) error {
 // again. If all began at once, they would have the gateway read from all at once, and
 // then from none.
 func (o others) period() time.Duration {
-	const half = 256 << 10 / 2 // of max_outbound
-	return o.ReadEvery * time.Duration(half/o.Read)
+	return o.ReadEvery * time.Duration(o.MaxOutbound/2/o.Read)
 }
 
 // awaitBackPressure waits until slow clients, who read that many bytes a second,

@@ -45,6 +45,7 @@ type greedySize struct {
 	good, slow, greedy int           // clients
 	rate               int           // pings a second of all the good ones
 	linesPerSecond     int           // of each session
+	maxOutbound        int           // bytes
 	read               int           // bytes that a slow one reads at once
 	readEvery          time.Duration // a slow one
 	rounds             int           // with slow and greedy ones, and as many without

@@ -39,7 +39,7 @@ func limit(params url.Values) (int, error) {
 	text := params.Get("limit")
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n < 1 || n > maxLimit {
-		return 0, invalidRequest(fmt.Sprintf("limit: want 1 to %d, got %.64s", maxLimit, text))
+		return 0, invalidRequest(fmt.Sprintf("limit: want 1 to %d, got %.64q", maxLimit, text))
 	}
 	return int(n), nil
 }

@@ -81,6 +81,24 @@ func TestFarewell(t *testing.T) {
 	}
 }
 
+// TestNoFarewell: one that takes nothing is not waited for any longer than else.
+func TestNoFarewell(t *testing.T) {
+	for _, reason := range []wire.Code{wire.Draining, wire.Replaced} {
+		t.Run(reason.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := late(t, Rules{})
+				start := time.Now()
+				time.Sleep(time.Second)
+				l.s.End(reason, 0)
+				l.endsFor(t, reason)
+				if took := time.Since(start); took != 10*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
 // TestEndedStream: a client that ended its stream gets every answer, and is in
 // session until it has them.
 func TestEndedStream(t *testing.T) {

@@ -20,8 +20,9 @@ type Conn struct {
 	net.Conn
 	timeout time.Duration
 
-	mu     sync.Mutex
-	limits *limits // nil: none
+	mu      sync.Mutex
+	limits  *limits // nil: none
+	writing bool    // a Write has set a deadline of its own
 }
 
 // limits are what few connections have before they end: together they are not
@@ -73,6 +74,7 @@ func (c *Conn) arm() error {
 	if !l.bound.IsZero() && l.bound.Before(deadline) {
 		deadline = l.bound
 	}
+	c.writing = true
 	// It fails on a closed connection only, and so does the write.
 	_ = c.Conn.SetWriteDeadline(deadline)
 	return nil
@@ -83,6 +85,7 @@ func (c *Conn) arm() error {
 func (c *Conn) disarm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.writing = false
 	_ = c.Conn.SetWriteDeadline(c.limited().bound)
 }
 
@@ -107,7 +110,8 @@ func (c *Conn) limited() limits {
 	return *c.limits
 }
 
-// SetWriteDeadline bounds this and all later writes; a zero t lifts the bound.
+// SetWriteDeadline bounds this and all later writes; a zero t lifts the bound. A
+// write that waits for the peer is not given more time than it has.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,6 +119,9 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 		c.limits = nil
 	} else {
 		c.limits = &limits{bound: t, failed: failed}
+	}
+	if c.writing && (t.IsZero() || time.Until(t) > c.timeout/8) {
+		return nil // the write looks at its bound again before that
 	}
 	return c.Conn.SetWriteDeadline(t)
 }

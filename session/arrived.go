@@ -13,6 +13,7 @@ func (s *Session) serveArrived(now moment) moment {
 		return now
 	}
 	s.mu.Lock()
+	s.orders.deaf = true                  // what else is ordered has nothing to interrupt
 	_ = s.nc.SetReadDeadline(time.Time{}) // the order set it; nothing here waits
 	s.mu.Unlock()
 	_ = s.raw.Read(func(fd uintptr) bool {

@@ -85,6 +85,38 @@ func TestDrainAnswersAllThatArrived(t *testing.T) {
 	}
 }
 
+// TestDrainAmongOrders: and whatever others want of the session meanwhile.
+func TestDrainAmongOrders(t *testing.T) {
+	for range 100 {
+		client, server := tcpPair(t)
+		backend := gate{make(chan struct{}), make(chan struct{})}
+		s, in, ended := connect(t, newServer(t, Config{Backend: backend}), client, server)
+		io.WriteString(client, "wait\n")
+		<-backend.has
+		io.WriteString(client, "ping\n")
+		s.End(wire.Draining, 0)
+		over, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					s.wake()
+				}
+			}
+		}()
+		close(backend.take)
+		talk(t, in, "from server: wait\n", "pong\n")
+		expect(t, in, "BYE draining ")
+		client.Close()
+		<-ended
+		close(over)
+		<-stopped
+	}
+}
+
 // TestDrainIsNotKeptWaiting by a client that never pauses, and its answers are
 // whole.
 func TestDrainIsNotKeptWaiting(t *testing.T) {

@@ -18,21 +18,6 @@ type lateness struct {
 // show.
 const starved = 500 * time.Millisecond
 
-// watch goes on until stop is closed.
-func (l *lateness) watch(stop <-chan struct{}) {
-	const each = 20 * time.Millisecond
-	for {
-		begun := time.Now()
-		select {
-		case <-stop:
-			return
-		case <-time.After(each):
-		}
-		now := time.Now()
-		l.note(now, now.Sub(begun)-each)
-	}
-}
-
 func (l *lateness) note(now time.Time, late time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

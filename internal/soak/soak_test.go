@@ -241,3 +241,18 @@ func (s *site) report() {
 		s.t.Errorf("seed %d: %s", s.seed, finding)
 	}
 }
+
+// watch goes on until stop is closed.
+func (l *lateness) watch(stop <-chan struct{}) {
+	const each = 20 * time.Millisecond
+	for {
+		begun := time.Now()
+		select {
+		case <-stop:
+			return
+		case <-time.After(each):
+		}
+		now := time.Now()
+		l.note(now, now.Sub(begun)-each)
+	}
+}

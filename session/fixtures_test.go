@@ -16,6 +16,7 @@ import (
 	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/secure"
 	"github.com/linegate/linegate/internal/steady"
+	"github.com/linegate/linegate/internal/tcptest"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -150,17 +151,7 @@ func transports(t testing.TB) map[string]pairs {
 
 func tcpPair(t testing.TB) (client, server net.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if server, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
+	client, server = tcptest.Pair(t)
 	return client, steady.New(server, 10*time.Second)
 }
 

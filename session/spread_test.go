@@ -37,40 +37,36 @@ func TestRevocationOfMany(t *testing.T) {
 // TestKeyDepartureIsSpread: the sessions of a key that leaves do not all ask their
 // issuer for other tokens at once, and most of the grace is left to each.
 func TestKeyDepartureIsSpread(t *testing.T) {
-	for _, tt := range []struct {
-		grace  string
-		window time.Duration
-	}{{"20", 5 * time.Second}, {"60", 10 * time.Second}, {"3600", 10 * time.Second}} {
-		t.Run(tt.grace, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				const sessions = 1000
-				authenticator := new(trusted)
-				srv := newServer(t, Config{Authenticator: authenticator, Rules: Rules{IdleTimeout: time.Hour}})
-				notices, _ := manySessions(t, srv, sessions, "NOTICE reauth ")
-				authenticator.set("k1 departing " + tt.grace)
-				srv.Review()
-				checkSpread(t, notices, sessions, "NOTICE reauth ", time.Now(), tt.window)
-			})
-		})
-	}
+	testKeySpread(t, "departing", "NOTICE reauth ", []keySpread{
+		{"20", 5 * time.Second}, {"60", 10 * time.Second}, {"3600", 10 * time.Second},
+	})
 }
 
 // TestKeyRemovedIsSpread: the sessions of a key that left do not come back as
 // one, and not before the grace is over.
 func TestKeyRemovedIsSpread(t *testing.T) {
-	for _, tt := range []struct {
-		grace  string
-		window time.Duration
-	}{{"60", 30 * time.Second}, {"3600", 30 * time.Second}, {"10", 5 * time.Second}, {"0", time.Second}} {
+	testKeySpread(t, "departed", "BYE key_removed ", []keySpread{
+		{"60", 30 * time.Second}, {"3600", 30 * time.Second}, {"10", 5 * time.Second}, {"0", time.Second},
+	})
+}
+
+type keySpread struct {
+	grace  string // in seconds
+	window time.Duration
+}
+
+// testKeySpread: what becomes of their key is told to the sessions over the window.
+func testKeySpread(t *testing.T, state, prefix string, tests []keySpread) {
+	for _, tt := range tests {
 		t.Run(tt.grace, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const sessions = 1000
 				authenticator := new(trusted)
 				srv := newServer(t, Config{Authenticator: authenticator, Rules: Rules{IdleTimeout: time.Hour}})
-				byes, _ := manySessions(t, srv, sessions, "BYE ")
-				authenticator.set("k1 departed " + tt.grace)
+				lines, _ := manySessions(t, srv, sessions, prefix)
+				authenticator.set("k1 " + state + " " + tt.grace)
 				srv.Review()
-				checkSpread(t, byes, sessions, "BYE key_removed ", time.Now(), tt.window)
+				checkSpread(t, lines, sessions, prefix, time.Now(), tt.window)
 			})
 		})
 	}

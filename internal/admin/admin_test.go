@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/logtest"
 	"github.com/linegate/linegate/internal/oplog"
 )
 
@@ -78,7 +79,7 @@ func TestFaults(t *testing.T) {
 		"panics": faulty(func() error { panic("holds a secret") }),
 		"fails":  faulty(func() error { return io.ErrUnexpectedEOF }),
 	} {
-		var logged syncBuffer
+		var logged logtest.Log
 		api := New(Config{Authenticator: fault, Sessions: &crowd{}, Log: slog.New(slog.NewTextHandler(&logged, nil))})
 		request := httptest.NewRequest("GET", "/v1/sessions", nil)
 		request.Header.Set("Authorization", "Bearer x")
@@ -130,7 +131,7 @@ func TestServerLimits(t *testing.T) {
 
 // What the server complains of is one kind of record, whichever client it was.
 func TestComplaints(t *testing.T) {
-	var logged syncBuffer
+	var logged logtest.Log
 	level := new(slog.LevelVar)
 	log, err := oplog.New(&logged, level, "json")
 	if err != nil {

@@ -70,7 +70,7 @@ func TestBearer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := cmp.Or(test.path, "/v1/sessions")
-			s.log.take()
+			s.log.Take()
 			got := s.send("GET", path, "", http.Header{"Authorization": test.authorization})
 			if got.StatusCode != test.status || got.Header.Get("WWW-Authenticate") != test.challenge {
 				t.Errorf("%s, WWW-Authenticate: %s", got.Status, got.Header.Get("WWW-Authenticate"))
@@ -83,7 +83,7 @@ func TestBearer(t *testing.T) {
 					t.Errorf("error %q in %s", code, got.text)
 				}
 			}
-			checkRefusal(t, s.log.take(), test.outcome)
+			checkRefusal(t, s.log.Take(), test.outcome)
 		})
 	}
 }
@@ -96,7 +96,7 @@ func TestTokenInForm(t *testing.T) {
 	if got.StatusCode != http.StatusUnauthorized || got.Header.Get("WWW-Authenticate") != `Bearer realm="linegate"` || got.text != "" {
 		t.Errorf("%s %v %s", got.Status, got.Header, got.text)
 	}
-	checkRefusal(t, s.log.take(), "format")
+	checkRefusal(t, s.log.Take(), "format")
 }
 
 // checkRefusal reads the record of a refusal, which has its outcome and no part
@@ -129,5 +129,5 @@ func TestKeysUnavailable(t *testing.T) {
 		got.Header.Get("Retry-After") != "1" || got.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("%s %v %s", got.Status, got.Header, got.text)
 	}
-	checkRefusal(t, s.log.take(), "keys_unavailable")
+	checkRefusal(t, s.log.Take(), "keys_unavailable")
 }

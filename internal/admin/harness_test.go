@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"io"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
+	"github.com/linegate/linegate/internal/logtest"
 	"github.com/linegate/linegate/internal/state"
 	"github.com/linegate/linegate/wire"
 )
@@ -28,12 +28,12 @@ type served struct {
 	issuer   *authtest.Issuer
 	sessions *crowd
 	state    *state.Dir
-	log      *syncBuffer
+	log      *logtest.Log
 }
 
 func serve(t testing.TB) *served {
 	t.Helper()
-	s := &served{t: t, issuer: authtest.New(t), sessions: &crowd{}, log: new(syncBuffer)}
+	s := &served{t: t, issuer: authtest.New(t), sessions: &crowd{}, log: new(logtest.Log)}
 	var err error
 	if s.state, err = state.Open(t.TempDir(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
@@ -217,31 +217,4 @@ func (v *visitor) Expires() time.Time       { return opening.Add(time.Hour) }
 func (v *visitor) End(code wire.Code, _ time.Duration) {
 	v.identity = cmp.Or(v.renewed, v.identity)
 	v.ended = append(v.ended, code)
-}
-
-// syncBuffer collects a log.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// take returns what came since the last call.
-func (b *syncBuffer) take() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := b.b.String()
-	b.b.Reset()
-	return text
 }

@@ -95,7 +95,7 @@ func TestBadRevocations(t *testing.T) {
 // of what it said.
 func (s *served) expectRefused() {
 	s.t.Helper()
-	got := s.log.take()
+	got := s.log.Take()
 	_, record, _ := strings.Cut(got, `"msg":"admin act",`)
 	const want = `"act":"revoke","result":"refused","issuer":"test","subject":"alice","client_id":"device-client","remote":"127.0.0.1:`
 	if rest, found := strings.CutPrefix(record, want); !found || strings.ContainsAny(rest, ",:") || strings.Count(got, "\n") != 1 {

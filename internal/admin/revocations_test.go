@@ -179,7 +179,7 @@ func TestTakeBack(t *testing.T) {
 	s := serve(t)
 	var item revocationItem
 	s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"a"}`).decode(&item)
-	s.log.take()
+	s.log.Take()
 	identity := &auth.Identity{Grant: &auth.Grant{Issuer: "https://main.test"}, Subject: "a"}
 	if !s.state.Revocations().Revoked(identity, time.Now()) {
 		t.Error("not revoked")
@@ -203,7 +203,7 @@ func TestNotStored(t *testing.T) {
 	crew := s.crew()
 	var stored revocationItem
 	s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"b"}`).decode(&stored)
-	s.log.take()
+	s.log.Take()
 	s.state.Close() // nothing can be written any more
 
 	got := s.do("POST", "/v1/revocations", `{"issuer":"main","subject":"a"}`)
@@ -214,7 +214,7 @@ func TestNotStored(t *testing.T) {
 	if len(crew["A"].ended) != 1 {
 		t.Error("the session goes on")
 	}
-	if logged := s.log.take(); !strings.Contains(logged, `"act":"revoke","result":"not stored"`) || !strings.Contains(logged, `"msg":"revocation not stored"`) {
+	if logged := s.log.Take(); !strings.Contains(logged, `"act":"revoke","result":"not stored"`) || !strings.Contains(logged, `"msg":"revocation not stored"`) {
 		t.Errorf("logged %s", logged)
 	}
 
@@ -222,7 +222,7 @@ func TestNotStored(t *testing.T) {
 	if code, text := got.problem(); got.StatusCode != http.StatusInternalServerError || code != "server_error" || !strings.Contains(text, "still in force") {
 		t.Errorf("%s %s", got.Status, got.text)
 	}
-	if logged := s.log.take(); !strings.Contains(logged, `"act":"take back","result":"not stored"`) || !strings.Contains(logged, `"msg":"revocation not taken back"`) {
+	if logged := s.log.Take(); !strings.Contains(logged, `"act":"take back","result":"not stored"`) || !strings.Contains(logged, `"msg":"revocation not taken back"`) {
 		t.Errorf("logged %s", logged)
 	}
 }

@@ -154,7 +154,7 @@ func TestEndSession(t *testing.T) {
 // this, and who it was.
 func (s *served) expectAudit(act string, more ...string) {
 	s.t.Helper()
-	got := s.log.take()
+	got := s.log.Take()
 	wants := append(more, `"level":"ERROR+4","msg":"admin act",`+act,
 		`},"issuer":"test","subject":"alice","client_id":"device-client","remote":"127.0.0.1:`)
 	for _, want := range wants {

@@ -17,6 +17,7 @@ import (
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/auth/authtest"
 	"github.com/linegate/linegate/internal/config"
+	"github.com/linegate/linegate/internal/logtest"
 	"github.com/linegate/linegate/internal/oplog"
 )
 
@@ -65,7 +66,7 @@ func TestAttacksOverTheWire(t *testing.T) {
 // clocks stand still at its time.
 func besieged(t *testing.T, a *authtest.Attacks) *siege {
 	t.Helper()
-	log := new(syncBuffer)
+	log := new(logtest.Log)
 	r := startWith(t, func(c *config.Config) {
 		standard := c.Issuers[0]
 		c.Issuers = nil
@@ -132,7 +133,7 @@ func (s *siege) in(t *testing.T) *siege {
 // login offers a token as the first line of a connection.
 func (s *siege) login(attack authtest.Attack, secure bool) {
 	s.t.Helper()
-	logged := s.log.len()
+	logged := s.log.Len()
 	d := s.dialAs(attack.Client, secure)
 	d.offer(attack.Token)
 	want := expected(attack)
@@ -167,7 +168,7 @@ func (d *device) offer(token string) {
 // renewal offers a token in a session, which goes on as it was.
 func (s *siege) renewal(attack authtest.Attack, good string) {
 	s.t.Helper()
-	logged := s.log.len()
+	logged := s.log.Len()
 	d := s.dial(false)
 	d.say("AUTH " + good)
 	d.expect("OK AUTH v=1 ")
@@ -233,7 +234,7 @@ func (s *siege) expectRecord(d *device, since int, refused string, want verdict)
 	var found []map[string]any
 	s.waitFor(`logged as "`+msg+`"`, func() bool {
 		found = nil
-		for line := range strings.Lines(s.log.from(since)) {
+		for line := range strings.Lines(s.log.Since(since)) {
 			var record map[string]any
 			if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == msg && record["remote"] == d.LocalAddr().String() {
 				found = append(found, record)

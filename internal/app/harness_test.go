@@ -2,7 +2,6 @@ package app
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/linegate/linegate/auth/authtest"
 	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/config"
+	"github.com/linegate/linegate/internal/logtest"
 	"github.com/linegate/linegate/internal/mint"
 	"github.com/linegate/linegate/internal/oplog"
 )
@@ -30,7 +30,7 @@ type running struct {
 	t      testing.TB
 	issuer *authtest.Issuer
 	cfg    *config.Config
-	log    *syncBuffer
+	log    *logtest.Log
 	certs  *certtest.Authority
 	stop   func() error // drains, and returns what Run did
 }
@@ -44,7 +44,7 @@ func start(t testing.TB, change func(*config.Config)) *running {
 // startWith also has options changed.
 func startWith(t testing.TB, change func(*config.Config), options func(*Options)) *running {
 	t.Helper()
-	r := &running{t: t, issuer: authtest.Serve(t), log: new(syncBuffer)}
+	r := &running{t: t, issuer: authtest.Serve(t), log: new(logtest.Log)}
 	r.certs = certtest.New(t)
 
 	trusted := config.NewIssuer()
@@ -87,6 +87,16 @@ func startWith(t testing.TB, change func(*config.Config), options func(*Options)
 		}
 	})
 	return r
+}
+
+// withSecond has a second issuer trusted, as the first one is.
+func withSecond(t testing.TB, c *config.Config) *authtest.Issuer {
+	t.Helper()
+	second := authtest.Serve(t, authtest.Named("second"))
+	trusted := c.Issuers[0]
+	trusted.Name, trusted.Issuer = second.Name, second.URL
+	c.Issuers = append(c.Issuers, trusted)
+	return second
 }
 
 // Reload puts another configuration into force.
@@ -240,33 +250,6 @@ func (d *device) expectEnd() {
 	if rest, err := io.ReadAll(d.in); err != nil || len(rest) > 0 {
 		d.t.Fatalf("instead of the end: %q, %v", rest, err)
 	}
-}
-
-// syncBuffer collects a log.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string { return b.from(0) }
-
-// from returns what came behind the first n bytes.
-func (b *syncBuffer) from(n int) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return string(b.b.Bytes()[n:])
-}
-
-func (b *syncBuffer) len() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Len()
 }
 
 func forBoth(t *testing.T, test func(t *testing.T, secure bool)) {

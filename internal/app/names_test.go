@@ -163,10 +163,7 @@ func TestAdminIssuers(t *testing.T) {
 	var second *authtest.Issuer
 	r := start(t, func(c *config.Config) {
 		withAdmin(c)
-		second = authtest.Serve(t, authtest.Named("second"))
-		extra := c.Issuers[0]
-		extra.Name, extra.Issuer = "second", second.URL
-		c.Issuers = append(c.Issuers, extra)
+		second = withSecond(t, c)
 	})
 	r.waitReady()
 	stranger := authtest.New(t, authtest.Named("other"))

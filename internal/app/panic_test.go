@@ -22,6 +22,7 @@ import (
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/gateway"
 	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/logtest"
 	"github.com/linegate/linegate/session"
 	"github.com/linegate/linegate/wire"
 )
@@ -67,7 +68,7 @@ type stage struct {
 	session.Echo
 	t        *testing.T
 	place    string
-	log      syncBuffer
+	log      logtest.Log
 	certs    *certtest.Authority
 	gateway  *gateway.Gateway
 	sessions *session.Server

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/linegate/linegate/internal/logtest"
 )
 
 // shortness is told how memory is.
@@ -32,7 +34,7 @@ func TestWatchMemory(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
-			told, log, ended := make(shortness), new(syncBuffer), make(chan struct{})
+			told, log, ended := make(shortness), new(logtest.Log), make(chan struct{})
 			go func() {
 				defer close(ended)
 				watchMemory(ctx, test.limit, told, slog.New(slog.NewJSONHandler(log, nil)))

@@ -121,7 +121,7 @@ func TestBehindABalancer(t *testing.T) {
 					header := proxyHeader(t, version, client)
 					for cut := range header {
 						d := r.throughBalancer(secure, header, cut)
-						mark := r.log.len()
+						mark := r.log.Len()
 						d.converse(&r)
 						if cut == 0 {
 							r.waitLog(mark, `"msg":"session opened"`, `"remote":"`+client+`"`)
@@ -140,7 +140,7 @@ func TestBehindABalancer(t *testing.T) {
 					d.Close()
 					all++
 
-					mark := r.log.len()
+					mark := r.log.Len()
 					d = r.throughBalancer(secure, header, 0)
 					d.say("AUTH " + r.issuer.Token(authtest.ForgedBy(forger)))
 					d.expect("BYE invalid_token ")
@@ -166,7 +166,7 @@ func (r *running) waitLog(mark int, texts ...string) {
 	r.t.Helper()
 	r.waitFor(fmt.Sprintf("logged: %v", texts), func() bool {
 	lines:
-		for line := range strings.Lines(r.log.from(mark)) {
+		for line := range strings.Lines(r.log.Since(mark)) {
 			for _, text := range texts {
 				if !strings.Contains(line, text) {
 					continue lines
@@ -194,7 +194,7 @@ func (d *device) converse(r *running) {
 func TestHeaderFromAnybody(t *testing.T) {
 	r := startBehind(t, nil)
 	headers := []string{proxyHeader(t, 1, "192.0.2.7:50000"), proxyHeader(t, 2, "192.0.2.7:50000"), localHeader, "PROXY UNKNOWN\r\n"}
-	mark := r.log.len()
+	mark := r.log.Len()
 	for _, header := range headers {
 		d := r.device(r.from("127.0.0.2", "plain"), nil)
 		io.WriteString(d, header+"AUTH "+r.issuer.Token()+"\n")
@@ -214,12 +214,12 @@ func TestHeaderFromAnybody(t *testing.T) {
 			t.Errorf("%v closed for %s, want %d", n, reason, want)
 		}
 	}
-	if log := r.log.from(mark); strings.Contains(log, "192.0.2.7") {
+	if log := r.log.Since(mark); strings.Contains(log, "192.0.2.7") {
 		t.Errorf("believed: %s", log)
 	}
 	for _, listener := range []string{"plain", "tls"} {
 		nc := r.from("127.0.0.2", listener)
-		mark := r.log.len()
+		mark := r.log.Len()
 		if listener == "tls" {
 			nc = tls.Client(nc, r.tlsConfig())
 		}
@@ -273,7 +273,7 @@ func TestHealthChecks(t *testing.T) {
 		const checks, floods = 20, 200
 		r := startBehind(t, nil)
 		listener := map[bool]string{false: "plain", true: "tls"}[secure]
-		mark := r.log.len()
+		mark := r.log.Len()
 		for range checks {
 			nc := r.from("127.0.0.1", listener)
 			io.WriteString(nc, localHeader)
@@ -289,12 +289,12 @@ func TestHealthChecks(t *testing.T) {
 		if n := r.metric("linegate_auth_attempts_total"); n != 0 {
 			t.Errorf("%v attempts to authenticate", n)
 		}
-		if log := r.log.from(mark); log != "" {
+		if log := r.log.Since(mark); log != "" {
 			t.Errorf("logged: %s", log)
 		}
 
 		begun := time.Now()
-		mark = r.log.len()
+		mark = r.log.Len()
 		for range floods {
 			nc := r.from("127.0.0.1", listener)
 			io.WriteString(nc, "AUTH a.b.c\n")
@@ -303,7 +303,7 @@ func TestHealthChecks(t *testing.T) {
 		}
 		r.waitFor("counted", func() bool { return r.metric("linegate_connections_closed_total", `reason="proxy_header"`) == floods })
 		records := 0
-		for line := range strings.Lines(r.log.from(mark)) {
+		for line := range strings.Lines(r.log.Since(mark)) {
 			records++
 			var record struct{ Level, Msg, Listener, Remote, Error string }
 			if err := json.Unmarshal([]byte(line), &record); err != nil || record.Level != "WARN" || record.Msg != "PROXY header refused" ||

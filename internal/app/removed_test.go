@@ -107,11 +107,8 @@ func TestOneWrongDocument(t *testing.T) {
 func TestIssuerRemoved(t *testing.T) {
 	var second *authtest.Issuer
 	r := start(t, func(c *config.Config) {
-		second = authtest.Serve(t, authtest.Named("second"))
-		extra := c.Issuers[0]
-		extra.Name, extra.Issuer = "second", second.URL
-		extra.JWKS.RemovalGrace = 2 * time.Second
-		c.Issuers = append(c.Issuers, extra)
+		second = withSecond(t, c)
+		c.Issuers[1].JWKS.RemovalGrace = 2 * time.Second
 	})
 	r.waitReady()
 	stays, leaves := r.loginWith(r.issuer.Token()), r.loginWith(second.Token())
@@ -137,11 +134,8 @@ func TestIssuerRemovedAndKicked(t *testing.T) {
 	var second *authtest.Issuer
 	r := start(t, func(c *config.Config) {
 		withAdmin(c)
-		second = authtest.Serve(t, authtest.Named("second"))
-		extra := c.Issuers[0]
-		extra.Name, extra.Issuer = "second", second.URL
-		extra.JWKS.RemovalGrace = time.Hour
-		c.Issuers = append(c.Issuers, extra)
+		second = withSecond(t, c)
+		c.Issuers[1].JWKS.RemovalGrace = time.Hour
 	})
 	r.waitReady()
 	token := second.Token()

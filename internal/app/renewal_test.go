@@ -49,12 +49,8 @@ func TestRenewal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			forBoth(t, func(t *testing.T, secure bool) {
-				second := authtest.Serve(t, authtest.Named("second"))
-				r := start(t, func(c *config.Config) {
-					i := c.Issuers[0]
-					i.Name, i.Issuer = second.Name, second.URL
-					c.Issuers = append(c.Issuers, i)
-				})
+				var second *authtest.Issuer
+				r := start(t, func(c *config.Config) { second = withSecond(t, c) })
 				r.waitFor("both issuers' keys are", func() bool { return r.metric("linegate_jwks_keys") == 2 })
 				token := r.issuer.Token(authtest.Sub("device"), authtest.ExpiresIn(first), scope(rights))
 				d := r.dial(secure)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/tcptest"
 	"github.com/linegate/linegate/session"
 	"github.com/linegate/linegate/wire"
 )
@@ -63,7 +64,7 @@ func TestConversations(t *testing.T) {
 			continue
 		}
 		t.Run("over TCP", func(t *testing.T) {
-			client, server := tcpPair(t)
+			client, server := tcptest.Pair(t)
 			play(t, block, client, server)
 		})
 	}
@@ -196,20 +197,4 @@ func (*cast) Verify(_ context.Context, token string, _ auth.Proof) (*auth.Identi
 		Grant:   &auth.Grant{IssuerName: "main", Issuer: "https://login.example.com"},
 		Subject: subject, Expires: expires, Digest: sha256.Sum256([]byte(token)),
 	}, nil
-}
-
-func tcpPair(t *testing.T) (client, server net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if server, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	return client, server
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/steady"
+	"github.com/linegate/linegate/internal/tcptest"
 	"github.com/linegate/linegate/internal/tlstest"
 )
 
@@ -19,7 +20,7 @@ const soon = 20 * time.Second
 // pair is a connection over loopback TCP, behind its handshake.
 func pair(t *testing.T, version uint16) (*tlstest.Client, *Conn) {
 	t.Helper()
-	near, far := tcpPair(t)
+	near, far := tcptest.Pair(t)
 	server, client := certtest.New(t).Configs()
 	return secured(t, near, far, version, server, client)
 }
@@ -51,24 +52,6 @@ type free struct{}
 
 func (free) Begin() error { return nil }
 func (free) End()         {}
-
-func tcpPair(t *testing.T) (near, far net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { near.Close() })
-	if far, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { far.Close() })
-	return near, far
-}
 
 // peer is one end of a pair of sockets.
 type peer struct{ *net.UnixConn }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/tcptest"
 )
 
 // ledger is a Turn that knows whether it is taken.
@@ -51,7 +52,7 @@ func TestSignsInTurnOnly(t *testing.T) {
 		CurvePreferences: []tls.CurveID{tls.CurveP256}, // which no client here begins with
 	}
 
-	near, far := tcpPair(t)
+	near, far := tcptest.Pair(t)
 	_, done := handshake(far, config, l)
 	said := &recorder{Conn: near}
 	client := tls.Client(said, &tls.Config{
@@ -66,7 +67,7 @@ func TestSignsInTurnOnly(t *testing.T) {
 	}
 	client.Close()
 
-	near, far = tcpPair(t)
+	near, far = tcptest.Pair(t)
 	_, done = handshake(far, config, l)
 	said.mu.Lock()
 	defer said.mu.Unlock()
@@ -101,7 +102,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 func TestLongHello(t *testing.T) {
 	server, client := certtest.New(t).Configs()
 
-	hostile, far := tcpPair(t)
+	hostile, far := tcptest.Pair(t)
 	_, done := handshake(far, server, free{})
 	go func() {
 		hello := "\x01\x00\xff\xff\x03\x03" // the header of one with 64 KiB
@@ -117,7 +118,7 @@ func TestLongHello(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 
-	near, far := tcpPair(t)
+	near, far := tcptest.Pair(t)
 	_, done = handshake(far, server, free{})
 	for i := range 1000 {
 		client.NextProtos = append(client.NextProtos, fmt.Sprintf("protocol-%d", i))

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/linegate/linegate/auth"
+	"github.com/linegate/linegate/internal/logtest"
 )
 
 // TestStoredLater: what the disk did not take is stored soon after it can be, or
@@ -32,7 +32,7 @@ func TestStoredLater(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				dir, log := filepath.Join(t.TempDir(), "state"), new(sharedLog)
+				dir, log := filepath.Join(t.TempDir(), "state"), new(logtest.Log)
 				d, err := Open(dir, slog.New(slog.NewTextHandler(log, nil)))
 				if err != nil {
 					t.Fatal(err)
@@ -70,28 +70,10 @@ func TestStoredLater(t *testing.T) {
 	}
 }
 
-// sharedLog is a log that is read while a timer's goroutine may write it.
-type sharedLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *sharedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *sharedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // TestNotStoredAtTheStop: the last attempt is on the record, and the end.
 func TestNotStoredAtTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir, log := filepath.Join(t.TempDir(), "state"), new(sharedLog)
+		dir, log := filepath.Join(t.TempDir(), "state"), new(logtest.Log)
 		d, err := Open(dir, slog.New(slog.NewTextHandler(log, nil)))
 		if err != nil {
 			t.Fatal(err)

@@ -10,9 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // others are the slow and the greedy clients that good ones have beside them. They
@@ -166,7 +167,8 @@ func (m *member) beyond(rate int) int {
 	return max(0, taken-most)
 }
 
-// giveWay leaves the processors to whoever else wants them.
+// giveWay leaves the processors to whoever else wants them, at once: one that is only
+// nice may finish its turn of some milliseconds.
 func giveWay() error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -177,7 +179,7 @@ func giveWay() error {
 		if err != nil {
 			return err
 		}
-		if err := syscall.Setpriority(syscall.PRIO_PROCESS, id, 19); err != nil {
+		if err := unix.SchedSetAttr(id, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0); err != nil {
 			return err
 		}
 	}

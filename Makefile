@@ -9,6 +9,8 @@ DETECTOR  = $$(test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 VERSION   = $$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME  = 30s
 TESTFLAGS =
+# Of code that is built on request.
+TAGS      = examples,perf,soak,trials
 ARGS      =
 
 .PHONY: help
@@ -33,13 +35,14 @@ test-interop: ## with oidc-provider, openid-client, HAProxy and Chromium; needs 
 # They mostly wait, so many can at once.
 .PHONY: test-examples
 test-examples: ## every example as its reader runs it, and bench/'s C server; needs python3, nc, curl, make, cc
-	go vet -tags examples ./examples ./bench/compare
 	go test $(DETECTOR) -count=1 $(TESTFLAGS) -tags examples -parallel 8 ./examples ./bench/compare
 
 .PHONY: lint
 lint: ## vet, staticcheck, gofumpt, go.mod, and which way imports run
 	go vet ./...
+	go vet -tags $(TAGS) ./...
 	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -tags $(TAGS) ./...
 	@unformatted=$$(go run $(GOFUMPT) -l .) && test -z "$$unformatted" || \
 		{ echo "not gofumpt-formatted: $$unformatted" >&2; exit 1; }
 	go mod tidy -diff
@@ -58,14 +61,12 @@ bench: ## benchmarks, with allocations
 .PHONY: perf-check
 perf-check: ## allocations, and CPU time beside a usual Go server, within bounds; half a minute
 	go test -count=1 $(TESTFLAGS) -run 'Alloc' ./auth ./session
-	go vet -tags perf ./bench/compare
 	go test -count=1 $(TESTFLAGS) -tags perf -run '^(TestCPU|TestAllocations)$$' ./bench/compare
 
 # One at a time, on a machine that has little else to do.
 .PHONY: trials
-trials: ## a gateway under load: rotation, guessed keys, a hanging issuer, slow and greedy clients; 6 minutes
-	go vet -tags trials ./internal/trials
-	go test -count=1 -v -parallel 1 $(TESTFLAGS) -tags trials ./internal/trials
+trials: ## a gateway under load: rotation, guessed keys, a hanging issuer, a login storm, slow and greedy clients; 7 minutes
+	go test -count=1 -v -timeout 30m -parallel 1 $(TESTFLAGS) -tags trials ./internal/trials
 
 # DURATION and RACE may come from the environment. go test's own time-out would
 # end it sooner.
@@ -73,7 +74,6 @@ trials: ## a gateway under load: rotation, guessed keys, a hanging issuer, slow 
 soak: DURATION ?= 10m
 soak: SEED ?= 0
 soak: ## all kinds of clients, faults and misfortunes, and an oracle; DURATION=10m (and half a minute for each round), RACE=1, SEED=, of a run before
-	go vet -tags soak ./internal/soak
 	go test -count=1 -v -timeout 0 $(if $(RACE),-race) $(TESTFLAGS) -tags soak ./internal/soak -args -duration $(DURATION) -seed $(SEED)
 
 .PHONY: bench-compare

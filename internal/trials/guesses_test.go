@@ -47,12 +47,8 @@ func TestGuesses(t *testing.T) {
 	key.report(r, size.cooldown+size.slack)
 	devices.report(r, size)
 	row := fmt.Sprintf("resident memory at its peak; in the first %d guesses it was %s", size.warmUp, mib(warm))
-	if size.compared {
-		limit := warm + warm/2
-		r.asked(peak <= limit, row, "at most "+mib(limit), mib(peak))
-	} else {
-		r.told(row, mib(peak))
-	}
+	limit := warm + warm/2
+	r.askedIf(size.compared, peak <= limit, row, "at most "+mib(limit), mib(peak))
 	r.growth(before, g.settled())
 }
 
@@ -167,10 +163,6 @@ func (d *deviceLoad) report(r *report, size guessesSize) {
 	// machine is not; whoever waits for a fetch waits longer.
 	best, limit := d.latencies.bestP99(), size.cooldown/20
 	const row = "  their p99, in the best second"
-	if size.compared {
-		r.asked(best <= limit, row, "at most "+ms(limit), ms(best))
-	} else {
-		r.told(row, ms(best))
-	}
+	r.askedIf(size.compared, best <= limit, row, "at most "+ms(limit), ms(best))
 	r.told("  in a typical second", ms(d.latencies.typicalP99(0)))
 }

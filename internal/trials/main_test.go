@@ -1,8 +1,8 @@
 // Package trials puts a whole gateway under load while its issuers rotate their
-// keys, strangers guess key ids, an issuer hangs, and clients read too slowly or
-// send too much. The gateway is a process
-// of its own, on real sockets, with a configuration file and real issuers; so
-// its memory, descriptors and processor time are nobody else's.
+// keys, strangers guess key ids, an issuer hangs, devices log in by the thousand, and
+// clients read too slowly or never, or send too much. The gateway is a process of its
+// own, on real sockets, with a configuration file and real issuers; so its memory,
+// descriptors and processor time are nobody else's.
 //
 // "make trials" runs the trials at full length and prints what was asked and
 // what was measured. Every other run is a short form of them, with the same

@@ -7,8 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,9 +17,8 @@ import (
 )
 
 // others are the slow and the greedy clients that good ones have beside them. They
-// are a process of their own, which has the processors when nobody else wants them:
-// what it costs to be so many clients on the gateway's machine is not what they do
-// to it. They are paced: what they ask of the gateway is the same at any time.
+// are a process of their own. They are paced: what they ask of the gateway is the same
+// at any time.
 type others struct {
 	Address        string
 	Token          string
@@ -28,6 +27,10 @@ type others struct {
 	ReadEvery      time.Duration // a slow one
 	LinesPerSecond int           // that the gateway serves of each
 	MaxOutbound    int           // bytes that it keeps for each
+
+	// Idle: they have the processors when nobody else wants them. What it costs to be
+	// so many clients on the gateway's machine is not what they do to it.
+	Idle bool
 }
 
 // seen is what the greedy ones saw while slow ones were held back.
@@ -35,6 +38,22 @@ type seen struct {
 	Answers int64
 	During  time.Duration
 	TooFast int // answers
+}
+
+// startIdle starts a process whose threads run when nothing else wants to, and give
+// way at once: one that is only nice may finish its turn of some milliseconds.
+func startIdle(process *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine.
+		runtime.LockOSThread()
+		err := unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0)
+		if err == nil {
+			err = process.Start()
+		}
+		started <- err
+	}()
+	return <-started
 }
 
 // othersVariable has orders to a test binary that is others.
@@ -62,9 +81,17 @@ func (o others) start(t testing.TB) (over func() seen) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := process.Start(); err != nil {
+	begin := process.Start
+	if o.Idle {
+		begin = func() error { return startIdle(process) }
+	}
+	if err := begin(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // where the trial ended before over was called
+		stdin.Close()
+		_ = process.Wait()
+	})
 	said := json.NewDecoder(stdout)
 	var heldBack bool
 	if err := said.Decode(&heldBack); err != nil {
@@ -85,9 +112,6 @@ func (o others) start(t testing.TB) (over func() seen) {
 func beOthers(orders string) error {
 	var o others
 	if err := json.Unmarshal([]byte(orders), &o); err != nil {
-		return err
-	}
-	if err := giveWay(); err != nil {
 		return err
 	}
 	d := &door{address: o.Address}
@@ -165,23 +189,4 @@ func (m *member) beyond(rate int) int {
 	taken := int(m.taken.Load())
 	most := int(float64(rate)*(1+time.Since(m.since).Seconds())) - 1
 	return max(0, taken-most)
-}
-
-// giveWay leaves the processors to whoever else wants them, at once: one that is only
-// nice may finish its turn of some milliseconds.
-func giveWay() error {
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, task := range tasks { // a thread that is made later takes after its maker
-		id, err := strconv.Atoi(task.Name())
-		if err != nil {
-			return err
-		}
-		if err := unix.SchedSetAttr(id, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0); err != nil {
-			return err
-		}
-	}
-	return nil
 }

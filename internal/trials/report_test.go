@@ -35,6 +35,16 @@ func (r *report) asked(holds bool, what, asked, measured string) {
 	}
 }
 
+// askedIf asks in a trial at full length, and tells in another.
+func (r *report) askedIf(full, holds bool, what, asked, measured string) {
+	r.t.Helper()
+	if full {
+		r.asked(holds, what, asked, measured)
+	} else {
+		r.told(what, measured)
+	}
+}
+
 // none asks that something never happened; detail says what it was.
 func (r *report) none(what string, count int, detail fmt.Stringer) {
 	r.t.Helper()
@@ -64,11 +74,7 @@ func (r *report) latency(asked bool, because string, without, with *latencies, r
 	r.t.Helper()
 	c := compare(without, with, rounds)
 	row := "p99 of logins with known keys " + because
-	if asked {
-		r.asked(c.holds(), row, "at most "+ms(c.limit()), ms(c.with))
-	} else {
-		r.told(row, ms(c.with))
-	}
+	r.askedIf(asked, c.holds(), row, "at most "+ms(c.limit()), ms(c.with))
 	r.told("  before that", ms(c.without))
 	r.told("  over all rounds, with and without", ms(quantile(with.all(), 0.99))+", "+ms(quantile(without.all(), 0.99)))
 }

@@ -37,7 +37,7 @@ func (g *Gateway) refuse(c *conn, code wire.Code) {
 	if c.listener.TLS != nil {
 		return
 	}
-	bye := wire.AppendBye(nil, code, int64((comeBack()+time.Second-1)/time.Second))
+	bye := wire.AppendBye(nil, code, wire.Seconds(comeBack()))
 	_ = c.nc.SetWriteDeadline(time.Now().Add(time.Second))
 	if _, err := c.nc.Write(bye); err != nil {
 		return

@@ -204,7 +204,7 @@ func playMachine(d dialogue, cut func(string) []string) error {
 			b.m.announce(n, &b.reply)
 		case "STOP":
 			code, after := stopOrder(s.text)
-			b.m.finish(code, seconds(after), &b.reply)
+			b.m.finish(code, wire.Seconds(after), &b.reply)
 		}
 		b.run()
 		switch s.verb {

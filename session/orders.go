@@ -25,7 +25,7 @@ type orders struct {
 func (s *Session) End(code wire.Code, retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.orderEnd(code, int32(seconds(retryAfter)))
+	s.orderEnd(code, int32(wire.Seconds(retryAfter)))
 }
 
 // orderEnd is End with mu held.
@@ -40,7 +40,7 @@ func (s *Session) orderEnd(code wire.Code, retryAfter int32) {
 func (s *Session) Announce(retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.order(func(o *orders) { o.announce = int32(seconds(retryAfter)) })
+	s.order(func(o *orders) { o.announce = int32(wire.Seconds(retryAfter)) })
 }
 
 // wake makes the serving goroutine look at its orders and the clock.
@@ -128,6 +128,3 @@ func (s *Session) obey(now moment, serving bool) moment {
 	s.machine.finish(o.end, int64(o.retryAfter), &s.reply)
 	return now
 }
-
-// seconds rounds up.
-func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -47,7 +47,7 @@ func refusal(err error) (code wire.Code, retryAfter int64) {
 		code = wire.InvalidToken
 	}
 	if refused, ok := errors.AsType[*auth.Error](err); ok {
-		retryAfter = seconds(refused.RetryAfter)
+		retryAfter = wire.Seconds(refused.RetryAfter)
 	}
 	return code, retryAfter
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"strconv"
+	"time"
 )
 
 // MaxControlLine is the length in bytes, LF included, that no control line of
@@ -105,6 +106,9 @@ func AppendBye(b []byte, code Code, retryAfter int64) []byte {
 	b = append(b, codes[code].text...)
 	return append(b, '\n')
 }
+
+// Seconds is d as a retry_after, rounded up: nobody is to come back too soon.
+func Seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 func appendAction(b []byte, code Code, retryAfter int64) []byte {
 	b = append(b, " action="...)

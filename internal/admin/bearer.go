@@ -12,6 +12,7 @@ import (
 
 	"github.com/linegate/linegate/auth"
 	"github.com/linegate/linegate/internal/oplog"
+	"github.com/linegate/linegate/wire"
 )
 
 // Authenticator judges the tokens of operators.
@@ -110,10 +111,9 @@ func (a *API) refusal(err error) *problem {
 			header: map[string]string{"WWW-Authenticate": fmt.Sprintf(`%s, error="insufficient_scope", scope="%s"`, challenge, scope)},
 		}
 	case auth.KeysUnavailable, auth.Overload:
-		seconds := max(1, (refused.RetryAfter+time.Second-1)/time.Second)
 		return &problem{
 			status: http.StatusServiceUnavailable, code: "temporarily_unavailable", text: "the token cannot be checked now",
-			header: map[string]string{"Retry-After": strconv.FormatInt(int64(seconds), 10)},
+			header: map[string]string{"Retry-After": strconv.FormatInt(max(1, wire.Seconds(refused.RetryAfter)), 10)},
 		}
 	case auth.Internal:
 		return serverError("the token could not be checked")

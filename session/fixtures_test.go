@@ -17,6 +17,7 @@ import (
 	"github.com/linegate/linegate/internal/secure"
 	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/internal/tcptest"
+	"github.com/linegate/linegate/internal/tlstest"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -194,13 +195,6 @@ func tlsPairs(t testing.TB, pair pairs) pairs {
 func secured(far net.Conn, config *tls.Config) (server *secure.Conn, shaken <-chan error) {
 	server = secure.Server(far.(*steady.Conn), config)
 	done := make(chan error, 1)
-	go func() { done <- server.Handshake(noTurn{}) }()
+	go func() { done <- server.Handshake(tlstest.NoTurn{}) }()
 	return server, done
 }
-
-// noTurn is for handshakes that need none.
-type noTurn struct{}
-
-func (noTurn) Begin() error { return nil }
-
-func (noTurn) End() {}

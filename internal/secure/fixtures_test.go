@@ -29,7 +29,7 @@ func pair(t *testing.T, version uint16) (*tlstest.Client, *Conn) {
 func secured(t testing.TB, near, far net.Conn, version uint16, server, client *tls.Config) (*tlstest.Client, *Conn) {
 	t.Helper()
 	_ = near.SetDeadline(time.Now().Add(soon))
-	c, done := handshake(far, server, free{})
+	c, done := handshake(far, server, tlstest.NoTurn{})
 	forger := tlstest.New(t, near, version, client)
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -46,12 +46,6 @@ func handshake(nc net.Conn, config *tls.Config, turn Turn) (c *Conn, done <-chan
 	go func() { ended <- c.Handshake(turn) }()
 	return c, ended
 }
-
-// free is for handshakes that need no turn.
-type free struct{}
-
-func (free) Begin() error { return nil }
-func (free) End()         {}
 
 // peer is one end of a pair of sockets.
 type peer struct{ *net.UnixConn }

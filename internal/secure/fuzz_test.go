@@ -74,7 +74,7 @@ func clientsFlights(f *testing.F, server, client *tls.Config) []byte {
 	f.Helper()
 	near, far := socketPair(f)
 	said := &recorder{Conn: near}
-	_, done := handshake(far, server, free{})
+	_, done := handshake(far, server, tlstest.NoTurn{})
 	if err := errors.Join(tls.Client(said, client).Handshake(), <-done); err != nil {
 		f.Fatal(err)
 	}

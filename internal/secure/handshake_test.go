@@ -14,6 +14,7 @@ import (
 
 	"github.com/linegate/linegate/internal/certtest"
 	"github.com/linegate/linegate/internal/tcptest"
+	"github.com/linegate/linegate/internal/tlstest"
 )
 
 // ledger is a Turn that knows whether it is taken.
@@ -103,7 +104,7 @@ func TestLongHello(t *testing.T) {
 	server, client := certtest.New(t).Configs()
 
 	hostile, far := tcptest.Pair(t)
-	_, done := handshake(far, server, free{})
+	_, done := handshake(far, server, tlstest.NoTurn{})
 	go func() {
 		hello := "\x01\x00\xff\xff\x03\x03" // the header of one with 64 KiB
 		for {
@@ -119,7 +120,7 @@ func TestLongHello(t *testing.T) {
 	}
 
 	near, far := tcptest.Pair(t)
-	_, done = handshake(far, server, free{})
+	_, done = handshake(far, server, tlstest.NoTurn{})
 	for i := range 1000 {
 		client.NextProtos = append(client.NextProtos, fmt.Sprintf("protocol-%d", i))
 	}

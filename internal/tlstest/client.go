@@ -1,6 +1,6 @@
 // Package tlstest is a TLS client for tests that makes its records itself, once
 // crypto/tls has made the handshake: it can cut them, send many at once, update its
-// keys and try to renegotiate.
+// keys and try to renegotiate. NoTurn is for the server's side.
 package tlstest
 
 import (

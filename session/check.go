@@ -176,7 +176,7 @@ func (s *Session) leave() {
 		return
 	}
 	s.entered = false
-	s.mute()
+	s.shut()
 	s.srv.sessions.remove(s)
 	reason := s.machine.end
 	if reason == 0 { // Serve did not come to its end

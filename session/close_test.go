@@ -124,6 +124,18 @@ func TestEndedStream(t *testing.T) {
 			l.client.Close()
 			l.endsFor(t, wire.TokenRevoked)
 		},
+		"is revoked by a review": func(t *testing.T, l *lateReader) {
+			l.trust.set("k1 withdrawn")
+			if n := l.srv.Review(); n != 1 {
+				t.Errorf("withdrew %d sessions, want 1", n)
+			}
+			for range pings {
+				expect(t, l.in, "pong\n")
+			}
+			expect(t, l.in, "BYE token_revoked ")
+			l.client.Close()
+			l.endsFor(t, wire.TokenRevoked)
+		},
 		"reads for longer than its token lasts": func(t *testing.T, l *lateReader) {
 			start := time.Now()
 			l.dripping.Go(l.drip)
@@ -192,15 +204,16 @@ func TestEndedStreamOverSockets(t *testing.T) {
 
 // awaitMute returns when the session has read the end of its client's stream.
 func (s *Session) awaitMute() {
-	for open := true; open; time.Sleep(time.Millisecond) {
+	for mute := false; !mute; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
-		open = s.orders.open
+		mute = s.orders.mute
 		s.mu.Unlock()
 	}
 }
 
 // lateReader is a client that has read its OK, and none of its pongs yet.
 type lateReader struct {
+	trust    *trusted // its token is of k1
 	srv      *Server
 	s        *Session
 	client   halves
@@ -212,11 +225,12 @@ type lateReader struct {
 func late(t *testing.T, rules Rules) *lateReader {
 	t.Helper()
 	client, server := halfPipes()
-	srv := newServer(t, Config{Rules: rules})
+	trust := new(trusted)
+	srv := newServer(t, Config{Authenticator: trust, Rules: rules})
 	s, _, ended := connect(t, srv, client, steady.New(server, 10*time.Second))
 	io.WriteString(client, strings.Repeat("ping\n", pings))
 	synctest.Wait()
-	return &lateReader{srv: srv, s: s, client: client, in: bytewise(client), ended: ended}
+	return &lateReader{trust: trust, srv: srv, s: s, client: client, in: bytewise(client), ended: ended}
 }
 
 // readSlowly reads the pongs.

@@ -11,7 +11,8 @@ import (
 type orders struct {
 	any        bool       // there is an order, or a reason to look at the clock
 	deaf       bool       // the session closes: reads are its own affair
-	open       bool       // it may be pushed to
+	open       bool       // it is authenticated, and neither over nor withdrawn
+	mute       bool       // its client ended its stream: nothing is pushed any more
 	review     bool       // its identity may stand otherwise than it was told
 	standing   auth.State // as it was told
 	end        wire.Code
@@ -84,11 +85,18 @@ func (s *Session) unlisten() {
 	s.poke = nil
 }
 
+// shut is called when the session is over.
+func (s *Session) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders.open = false
+}
+
 // mute ends the pushing of lines.
 func (s *Session) mute() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.orders.open = false
+	s.orders.mute = true
 }
 
 // obey carries out what others ordered, and returns the time, which an order may

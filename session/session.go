@@ -81,7 +81,7 @@ func (s *Session) Push(text []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.orders.open || s.machine.life.left(s.srv.clock()) <= 0 {
+	if !s.orders.open || s.orders.mute || s.machine.life.left(s.srv.clock()) <= 0 {
 		return ErrClosed
 	}
 	if !s.out.push(line) {
@@ -123,7 +123,7 @@ func (s *Session) Attend() wire.Code {
 		now = s.serveInput(now)
 		batch := len(s.reply.buf) >= maxBatch // there may be more in s.in
 		if s.machine.stage == over || s.machine.stage == ended {
-			s.mute() // no pushed line may come behind the BYE
+			s.shut() // no pushed line may come behind the BYE
 		}
 		if s.machine.stage == ended {
 			s.leave() // who has read the BYE finds its place free

@@ -17,24 +17,13 @@ func (s *Session) serveArrived(now moment) moment {
 	_ = s.nc.SetReadDeadline(time.Time{}) // the order set it; nothing here waits
 	s.mu.Unlock()
 	_ = s.raw.Read(func(fd uintptr) bool {
-		for range arrivedMost {
-			now = s.serveInput(now)
-			batch := len(s.reply.buf) >= maxBatch // there may be more in s.in
-			s.send(int(fd))
-			if _, full := s.out.full(); full || s.machine.need() != needInput {
-				break
-			}
-			if batch {
-				continue
-			}
+		var more bool
+		now, more = s.serveBatches(now, int(fd), true)
+		for reads := 0; more && reads < arrivedMost; reads++ {
 			s.in = growBuffer(s.in, s.machine.lineLimit(s.in)+1)
 			n, err := s.readReady(int(fd), s.in[len(s.in):cap(s.in)])
-			if err != nil {
-				break // nothing more, or the end, which is at hand anyway
-			}
-			s.in = s.in[:len(s.in)+n]
-			s.srv.metrics.bytesReceived.Add(int64(n))
-			now = s.srv.clock()
+			now, more = s.serveBatches(s.received(n), int(fd), true)
+			more = more && err == nil // else there is nothing more, or the end, which is at hand anyway
 		}
 		return true
 	})

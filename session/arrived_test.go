@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -26,8 +27,16 @@ func (g gate) Message(s *Session, text []byte, r *Reply) error {
 // Of any other end that is not so.
 func TestDrainAnswersWhatArrived(t *testing.T) {
 	for name, pair := range transports(t) {
-		for _, code := range []wire.Code{wire.Draining, wire.TokenRevoked} {
-			t.Run(name+" "+code.String(), func(t *testing.T) {
+		for _, tt := range []struct {
+			name string
+			code wire.Code
+			half bool // the client ends its stream behind its lines
+		}{
+			{"draining", wire.Draining, false},
+			{"draining half closed", wire.Draining, true},
+			{"token_revoked", wire.TokenRevoked, false},
+		} {
+			t.Run(name+" "+tt.name, func(t *testing.T) {
 				client, server := pair(t)
 				defer client.Close()
 				backend := gate{make(chan struct{}), make(chan struct{})}
@@ -36,17 +45,20 @@ func TestDrainAnswersWhatArrived(t *testing.T) {
 				<-backend.has
 				io.WriteString(client, "ping\nfirst\n")
 				io.WriteString(client, "second\nping\nhalf of a")
+				if tt.half {
+					steady.EndStream(client)
+				}
 				s.Announce(2 * time.Second)
-				s.End(code, 2*time.Second)
+				s.End(tt.code, 2*time.Second)
 				close(backend.take)
 				expect(t, in, "from server: wait\n")
-				if code == wire.Draining {
+				if tt.code == wire.Draining {
 					talk(t, in, "NOTICE draining retry_after=2\n", "pong\n", "from server: first\n", "from server: second\n", "pong\n")
 				} else {
 					talk(t, in, "NOTICE draining retry_after=2\n")
 				}
-				expect(t, in, "BYE "+code.String()+" ")
-				if reason := <-ended; reason != code {
+				expect(t, in, "BYE "+tt.code.String()+" ")
+				if reason := <-ended; reason != tt.code {
 					t.Errorf("ended for %v", reason)
 				}
 			})

@@ -100,9 +100,8 @@ func (s *Session) onReadable(fd uintptr) (done bool) {
 		if err != nil {
 			s.readEnd = readFailure(err)
 		}
-		s.in = s.in[:len(s.in)+n]
 		watched := s.deep
-		now, more := s.serveBatch(int(fd), n)
+		now, more := s.serveBatches(s.received(n), int(fd), false)
 		if !more || err != nil {
 			return true
 		}
@@ -130,8 +129,9 @@ func (s *Session) readReady(fd int, b []byte) (int, error) {
 	return steady.ReadNow(fd, b)
 }
 
-// serveBatch serves n more bytes, and reports whether only input is wanted now.
-func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
+// received takes in n bytes that were read, and returns when.
+func (s *Session) received(n int) (now moment) {
+	s.in = s.in[:len(s.in)+n]
 	s.srv.metrics.bytesReceived.Add(int64(n))
 	now = s.srv.clock()
 	s.hot = now.mono-s.served <= hotGap
@@ -139,6 +139,12 @@ func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 	if s.urgent.Load() { // an order may be to serve nothing more
 		now = s.obey(now, true)
 	}
+	return now
+}
+
+// serveBatches serves what was read, and reports whether only input is wanted now.
+// Orders interrupt it, except where what arrived before one is served.
+func (s *Session) serveBatches(now moment, fd int, arrived bool) (_ moment, more bool) {
 	for {
 		now = s.serveInput(now)
 		if s.machine.need() != needInput {
@@ -148,7 +154,7 @@ func (s *Session) serveBatch(fd, n int) (now moment, more bool) {
 		s.send(fd)
 		s.out.settle()
 		_, full := s.out.full()
-		if more = !full && now.mono < s.armed && !s.urgent.Load(); !more || !batch {
+		if more = !full && (arrived || now.mono < s.armed && !s.urgent.Load()); !more || !batch {
 			return now, more
 		}
 	}

@@ -3,6 +3,8 @@ package session
 import (
 	"fmt"
 	"io"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -129,34 +131,59 @@ func TestDrainAmongOrders(t *testing.T) {
 	}
 }
 
-// TestDrainIsNotKeptWaiting by a client that never pauses, and its answers are
-// whole.
-func TestDrainIsNotKeptWaiting(t *testing.T) {
-	client, server := tcpPair(t)
-	defer client.Close()
-	s, in, ended := connect(t, newServer(t, Config{}), client, server)
-	go func() {
-		for {
-			if _, err := io.WriteString(client, "ping\nping\nping\nping\nping\nping\nping\nping\n"); err != nil {
-				return
-			}
-		}
-	}()
-	expect(t, in, "pong\n")
-	s.End(wire.Draining, time.Second)
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		if line != "pong\n" {
-			if want := "BYE draining action=retry retry_after=1 :"; line[:len(want)] != want {
-				t.Errorf("got %q, want %q...", line, want)
-			}
-			break
-		}
+// chatty is a client that has said more whenever it is answered, and its backend.
+type chatty struct {
+	nc    net.Conn
+	taken int // messages
+}
+
+// drainAt is the message with the backend when the drain ends the session.
+const drainAt = 10
+
+func (c *chatty) Message(s *Session, text []byte, r *Reply) error {
+	if c.taken++; c.taken == drainAt {
+		s.End(wire.Draining, 0)
 	}
+	_, _ = io.WriteString(c.nc, "more\n")
+	return Echo{}.Message(s, text, r)
+}
+
+// TestDrainIsNotKeptWaiting by a client whose next line is there whenever it is looked
+// for, and its answers are whole.
+func TestDrainIsNotKeptWaiting(t *testing.T) {
+	client, server := localPair(t)
+	_ = client.SetDeadline(time.Now().Add(20 * time.Second))
+	backend := &chatty{nc: client}
+	_, in, ended := connect(t, newServer(t, Config{Backend: backend}), client, server)
+	io.WriteString(client, "more\n")
+	const want = drainAt + arrivedMost // a line is a read
+	for range want {
+		expect(t, in, "from server: more\n")
+	}
+	expect(t, in, "BYE draining ")
+	client.Close()
 	if reason := <-ended; reason != wire.Draining {
 		t.Errorf("ended for %v", reason)
 	}
+	if backend.taken != want {
+		t.Errorf("%d messages were taken, want %d", backend.taken, want)
+	}
+}
+
+// localPair is a connection of which one end has at once what the other has sent.
+func localPair(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("unix", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return client, steady.New(server, 10*time.Second)
 }

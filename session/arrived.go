@@ -6,8 +6,9 @@ import "time"
 const arrivedMost = 64
 
 // serveArrived serves what had arrived when a drain ends the session, so that no
-// line that came before the BYE went out is left unanswered. A client that does
-// not take its answers gets no more.
+// line that came before the BYE went out is left unanswered, except where
+// max_outbound of answers are unsent. There a client often is that sends without
+// waiting for them, also one that reads as fast as it can.
 func (s *Session) serveArrived(now moment) moment {
 	if _, full := s.out.full(); s.raw == nil || full || s.machine.stage != open {
 		return now

@@ -1,7 +1,6 @@
 package trials
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"

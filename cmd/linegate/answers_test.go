@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // answers is a device's connection.
@@ -47,6 +49,8 @@ func (p *process) live(sessions ...*answers) {
 
 func (a *answers) want(prefix string) {
 	a.t.Helper()
+	_ = a.conn.SetReadDeadline(time.Now().Add(time.Minute))
+	defer a.conn.SetReadDeadline(time.Time{})
 	if !a.Scan() || !strings.HasPrefix(a.Text(), prefix) {
 		a.t.Fatalf("line %q, %v; want %q", a.Text(), a.Err(), prefix)
 	}
@@ -57,4 +61,23 @@ func (a *answers) say(line string) {
 	if _, err := io.WriteString(a.conn, line+"\n"); err != nil {
 		a.t.Fatal(err)
 	}
+}
+
+// exchange is a line and its answer, if it is the one. What comes unasked is passed
+// over.
+func (a *answers) exchange(line, want string) error {
+	_ = a.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	defer a.conn.SetDeadline(time.Time{})
+	if _, err := io.WriteString(a.conn, line+"\n"); err != nil {
+		return err
+	}
+	for a.Scan() {
+		switch {
+		case strings.HasPrefix(a.Text(), want):
+			return nil
+		case !strings.HasPrefix(a.Text(), "NOTICE "):
+			return fmt.Errorf("to %.20q came %q", line, a.Text())
+		}
+	}
+	return fmt.Errorf("to %.20q came no answer, %v", line, a.Err())
 }

@@ -34,7 +34,10 @@ func TestDrainOfAThousand(t *testing.T) {
 	lag := measureLag()
 	began := time.Now()
 	p.signal(syscall.SIGTERM)
-	waitUntil(t, "draining", func() bool { return !isReady(p.ops) })
+	waitUntil(t, "draining", func() bool {
+		status, body := readyz(p.ops)
+		return status == http.StatusServiceUnavailable && strings.Contains(body, `"reason": "draining"`)
+	})
 	if took := time.Since(began); took >= delay {
 		t.Errorf("not ready after %v", took)
 	}

@@ -19,14 +19,8 @@ import (
 // fleet is devices that talk all the time, come back whenever they are sent away,
 // and take note of whatever a gateway must not do to them.
 type fleet struct {
-	t       *testing.T
-	stop    context.CancelFunc
+	*clients
 	devices []*device
-	running sync.WaitGroup
-	stopped atomic.Bool
-
-	mu       sync.Mutex
-	problems []string
 }
 
 // device sends a line, waits for its answer, and sends the next.
@@ -42,13 +36,13 @@ const pause = 20 * time.Millisecond
 
 func startFleet(t *testing.T, size int, address, token string) *fleet {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	f := &fleet{t: t, stop: cancel}
+	f := &fleet{clients: newClients(t)}
 	for i := range size {
 		d := &device{name: fmt.Sprintf("device-%d", i)}
 		f.devices = append(f.devices, d)
+		f.answered = append(f.answered, &d.answered)
 		f.running.Go(func() {
-			err := client.Run(ctx, client.Config{
+			err := client.Run(f.ctx, client.Config{
 				Address: address, Tokens: client.FixedToken(token),
 				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 					return f.dial(ctx, d, network, address)
@@ -59,7 +53,6 @@ func startFleet(t *testing.T, size int, address, token string) *fleet {
 			}
 		})
 	}
-	t.Cleanup(f.end)
 	f.progress()
 	return f
 }
@@ -124,7 +117,7 @@ func drainOf(ctx context.Context, conn *client.Conn, err error) error {
 func (f *fleet) dial(ctx context.Context, d *device, network, address string) (net.Conn, error) {
 	nc, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
-		if !f.stopped.Load() {
+		if !f.stopped() {
 			f.problem("%s: refused: %v", d.name, err)
 		}
 		return nil, err
@@ -159,49 +152,12 @@ func (w *watched) Read(b []byte) (int, error) {
 	last := string(w.tail)
 	if err != nil || strings.HasPrefix(last, "BYE ") && strings.HasSuffix(last, "\n") {
 		w.once.Do(func() {
-			if !w.fleet.stopped.Load() && !(strings.HasPrefix(last, "BYE draining ") && strings.HasSuffix(last, "\n")) {
+			if !w.fleet.stopped() && !(strings.HasPrefix(last, "BYE draining ") && strings.HasSuffix(last, "\n")) {
 				w.fleet.problem("%s: the stream ends with %q, %v", w.device.name, last, err)
 			}
 		})
 	}
 	return n, err
-}
-
-func (f *fleet) problem(format string, args ...any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.problems = append(f.problems, fmt.Sprintf(format, args...))
-}
-
-// progress waits until every device has had another answer.
-func (f *fleet) progress() {
-	f.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
-	for _, d := range f.devices {
-		for before := d.answered.Load(); d.answered.Load() == before; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				f.t.Fatalf("%s is not back; problems: %q", d.name, f.said())
-			}
-		}
-	}
-}
-
-// end stops the fleet and says what was wrong.
-func (f *fleet) end() {
-	if f.stopped.Swap(true) {
-		return
-	}
-	f.stop()
-	f.running.Wait()
-	for _, p := range f.said() {
-		f.t.Error(p)
-	}
-}
-
-func (f *fleet) said() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.problems[:min(len(f.problems), 20)]
 }
 
 // wantReconnects: every device was sent away so many times at least, and that is

@@ -6,11 +6,9 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"syscall"
 )
 
 func main() {
-	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends nothing
 	p := &program{
 		environ: os.Environ(),
 		stdout:  os.Stdout,

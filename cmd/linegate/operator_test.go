@@ -67,12 +67,19 @@ func (p *process) ready() *process {
 }
 
 func isReady(ops string) bool {
+	status, _ := readyz(ops)
+	return status == http.StatusOK
+}
+
+// readyz returns what /readyz answers; 0: nothing.
+func readyz(ops string) (status int, body string) {
 	response, err := operatorsClient().Get(ops + "/readyz")
 	if err != nil {
-		return false
+		return 0, ""
 	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(text)
 }
 
 // ask makes a request about revocations, and reads what it was told into answer.

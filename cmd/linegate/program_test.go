@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/linegate/linegate/internal/config"
@@ -114,6 +117,27 @@ func TestCheckConfig(t *testing.T) {
 	rewrite(t, stdout.String())
 	if status := p.run(t.Context(), strings.Fields("check-config --config linegate.yaml")); status != exitOK {
 		t.Errorf("read back: exit status %d: %s", status, stderr.String())
+	}
+}
+
+// Whoever has read enough of what check-config prints ends it, as any program before
+// a pipe, without a word.
+func TestStandardOutputIsGone(t *testing.T) {
+	inDir(t, goodFile)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	command := exec.Command(os.Args[0], "check-config", "--config", "linegate.yaml")
+	command.Env = append(os.Environ(), programVariable+"=1")
+	var stderr bytes.Buffer
+	command.Stdout, command.Stderr = w, &stderr
+	err = command.Run()
+	ended, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || ended.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE || stderr.Len() > 0 {
+		t.Errorf("ended with %v: %s", err, &stderr)
 	}
 }
 

@@ -29,12 +29,19 @@ type record struct {
 // next waits for the next record that has one of these messages.
 func (r records) next(t *testing.T, messages ...string) record {
 	t.Helper()
-	for line := range r {
-		var next record
-		if json.Unmarshal(line, &next) == nil && slices.Contains(messages, next.Msg) {
-			return next
+	late := time.After(time.Minute)
+	for {
+		select {
+		case line, more := <-r:
+			if !more {
+				t.Fatalf("the log ended without a record %q", messages)
+			}
+			var next record
+			if json.Unmarshal(line, &next) == nil && slices.Contains(messages, next.Msg) {
+				return next
+			}
+		case <-late:
+			t.Fatalf("no record %q in a minute", messages)
 		}
 	}
-	t.Fatalf("the log ended without a record %q", messages)
-	return record{}
 }

@@ -3,16 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"math"
 	"net"
-	"os"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -55,8 +50,12 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 		faults <- all
 	}()
-	crowd := &crowd{t: t, process: p, trust: trustOf(t, authorities...), token: main.Token()}
-	crowd.probe(extra.Token(), true) // whatever a first login needs is there
+	trust := authorities[0].Roots()
+	trust.AddCert(authorities[1].Own().Leaf)
+	crowd := &crowd{clients: newClients(t), process: p, trust: trust, token: main.Token()}
+	if err := crowd.probe(authorities[1], extra.Token(), true); err != nil { // whatever a first login needs is there
+		t.Fatal(err)
+	}
 	before := crowd.atRest()
 	crowd.talk(200, extra.Token())
 
@@ -72,9 +71,8 @@ func TestReloadUnderLoad(t *testing.T) {
 		if limit := metric(t, p.ops, "linegate_connections_limit"); limit != float64(1000+n) {
 			t.Errorf("reload %d: the limit is %v", n, limit)
 		}
-		crowd.probe(extra.Token(), n%4 != 0)
-		if got, want := crowd.certificate(), authorities[n%2]; got != leafOf(t, want) {
-			t.Errorf("reload %d: another certificate is served", n)
+		if err := crowd.probe(authorities[n%2], extra.Token(), n%4 != 0); err != nil {
+			t.Errorf("reload %d: %v", n, err)
 		}
 	}
 	if ok := metric(t, p.ops, "linegate_config_last_reload_successful"); ok != 1 {
@@ -90,7 +88,11 @@ func TestReloadUnderLoad(t *testing.T) {
 		after = crowd.atRest()
 		return after.goroutines <= before.goroutines && after.files <= before.files
 	})
-	t.Logf("%d lines answered, %d visits; at rest %+v", crowd.answered.Load(), crowd.visits.Load(), after)
+	lines := int64(0)
+	for _, answered := range crowd.answered {
+		lines += answered.Load()
+	}
+	t.Logf("%d lines answered, %d visits; at rest %+v", lines, crowd.visits.Load(), after)
 	p.signal(syscall.SIGTERM)
 	if said := <-faults; len(said) > 0 {
 		t.Errorf("logged: %q", said)
@@ -103,19 +105,11 @@ func TestReloadUnderLoad(t *testing.T) {
 // crowd is sessions that talk and visitors that come and go, over plain TCP and
 // TLS. Whatever goes otherwise than asked is a problem.
 type crowd struct {
-	t       *testing.T
+	*clients
 	process *process
 	trust   *x509.CertPool
 	token   string
-
-	stopped  atomic.Bool
-	running  sync.WaitGroup
-	talkers  []*atomic.Int64 // answers that each has had
-	answered atomic.Int64
-	visits   atomic.Int64
-
-	mu       sync.Mutex
-	problems []string
+	visits  atomic.Int64
 }
 
 // talk starts n sessions, one in ten with the other token, and visitors.
@@ -125,40 +119,45 @@ func (c *crowd) talk(n int, other string) {
 		if i%10 == 0 {
 			token = other
 		}
-		said := new(atomic.Int64)
-		c.talkers = append(c.talkers, said)
-		c.running.Go(func() { c.problem(c.session(i, token, said)) })
+		answered := new(atomic.Int64)
+		c.answered = append(c.answered, answered)
+		c.running.Go(func() {
+			if err := c.session(i, token, answered); err != nil {
+				c.problem("session %d: %v", i, err)
+			}
+		})
 	}
 	for i := range 2 {
 		c.running.Go(func() {
-			for ; !c.stopped.Load(); i++ {
-				c.problem(c.visit(i))
+			for ; !c.stopped(); i++ {
+				if err := c.visit(i); err != nil {
+					c.problem("visit: %v", err)
+					return
+				}
 				c.visits.Add(1)
 			}
 		})
 	}
-	c.t.Cleanup(c.end)
 	c.progress()
 }
 
 // session pings and has its words returned by turns, until the crowd ends.
-func (c *crowd) session(i int, token string, said *atomic.Int64) error {
+func (c *crowd) session(i int, token string, answered *atomic.Int64) error {
 	s, err := c.login(i, token)
 	if err != nil {
 		return err
 	}
 	defer s.conn.Close()
-	for n := 0; !c.stopped.Load(); n++ {
+	for n := 0; !c.stopped(); n++ {
 		line, want := "ping", "pong"
 		if n%2 == 1 {
 			line = fmt.Sprint("session ", i, " line ", n)
 			want = "from server: " + line
 		}
 		if err := s.exchange(line, want); err != nil {
-			return fmt.Errorf("session %d, line %d: %w", i, n, err)
+			return fmt.Errorf("line %d: %w", n, err)
 		}
-		said.Add(1)
-		c.answered.Add(1)
+		answered.Add(1)
 		time.Sleep(pause)
 	}
 	return nil
@@ -167,93 +166,55 @@ func (c *crowd) session(i int, token string, said *atomic.Int64) error {
 func (c *crowd) visit(i int) error {
 	s, err := c.login(i, c.token)
 	if err != nil {
-		return fmt.Errorf("visit: %w", err)
+		return err
 	}
 	defer s.conn.Close()
 	return s.exchange("ping", "pong")
 }
 
-// probe tells whether a token lets in.
-func (c *crowd) probe(token string, want bool) {
-	c.t.Helper()
+// probe tells whether a certificate of this authority is served, and a token lets
+// in or not, as it must.
+func (c *crowd) probe(authority *certtest.Authority, token string, in bool) error {
 	for i := range 2 {
-		s, err := c.login(i, token)
-		if (err == nil) != want {
-			c.t.Errorf("let in: %v, want %t", err, want)
+		s, err := c.dial(i, authority.Roots())
+		if err != nil {
+			return err
 		}
-		if s != nil {
-			s.conn.Close()
+		err = s.exchange("AUTH "+token, "OK AUTH ")
+		s.conn.Close()
+		if (err == nil) != in {
+			return fmt.Errorf("let in: %v, want %t", err, in)
 		}
 	}
+	return nil
 }
 
-// certificate is the one that the TLS listener shows.
-func (c *crowd) certificate() string {
-	c.t.Helper()
-	conn, err := c.dial(1)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer conn.Close()
-	return string(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw)
-}
-
-func (c *crowd) dial(i int) (net.Conn, error) {
-	if i%2 == 0 {
-		return net.Dial("tcp", c.process.device)
-	}
-	return tls.Dial("tcp", c.process.secure, &tls.Config{RootCAs: c.trust, ServerName: "localhost"})
-}
-
-func (c *crowd) login(i int, token string) (*talker, error) {
-	conn, err := c.dial(i)
+func (c *crowd) login(i int, token string) (*answers, error) {
+	s, err := c.dial(i, c.trust)
 	if err != nil {
 		return nil, err
 	}
-	s := &talker{conn, bufio.NewReader(conn)}
 	if err := s.exchange("AUTH "+token, "OK AUTH "); err != nil {
-		conn.Close()
+		s.conn.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (c *crowd) problem(err error) {
+func (c *crowd) dial(i int, trust *x509.CertPool) (*answers, error) {
+	var conn net.Conn
+	var err error
+	if i%2 == 0 {
+		conn, err = net.Dial("tcp", c.process.device)
+	} else {
+		conn, err = tls.Dial("tcp", c.process.secure, &tls.Config{RootCAs: trust, ServerName: "localhost"})
+	}
 	if err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.problems = append(c.problems, err.Error())
+		return nil, err
 	}
-}
-
-func (c *crowd) said() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.problems[:min(len(c.problems), 20)]
-}
-
-// progress waits until each session has had another answer.
-func (c *crowd) progress() {
-	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 60*time.Second)
-	defer cancel()
-	for i, said := range c.talkers {
-		for before := said.Load(); said.Load() == before; time.Sleep(time.Millisecond) {
-			if ctx.Err() != nil {
-				c.t.Fatalf("session %d has no answer; problems: %q", i, c.said())
-			}
-		}
-	}
-}
-
-func (c *crowd) end() {
-	if c.stopped.Swap(true) {
-		return
-	}
-	c.running.Wait()
-	for _, p := range c.said() {
-		c.t.Error(p)
-	}
+	s := &answers{c.t, conn, bufio.NewScanner(conn)}
+	s.Split(wholeLines)
+	return s, nil
 }
 
 // resources are what a process has.
@@ -269,49 +230,4 @@ func (c *crowd) atRest() resources {
 		least.files = min(least.files, metric(c.t, c.process.ops, "process_open_fds"))
 	}
 	return least
-}
-
-// talker is a client that waits for an answer before it says more.
-type talker struct {
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-// exchange passes over what comes unasked.
-func (s *talker) exchange(line, want string) error {
-	_ = s.conn.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := io.WriteString(s.conn, line+"\n"); err != nil {
-		return err
-	}
-	for {
-		got, err := s.in.ReadString('\n')
-		switch {
-		case err == nil && strings.HasPrefix(got, "NOTICE "):
-		case err != nil || !strings.HasPrefix(got, want):
-			return fmt.Errorf("to %.20q came %q, %w", line, got, err)
-		default:
-			return nil
-		}
-	}
-}
-
-func trustOf(t *testing.T, authorities ...*certtest.Authority) *x509.CertPool {
-	t.Helper()
-	pool := x509.NewCertPool()
-	for _, a := range authorities {
-		text, err := os.ReadFile(a.CA)
-		if err != nil || !pool.AppendCertsFromPEM(text) {
-			t.Fatalf("%s: %v", a.CA, err)
-		}
-	}
-	return pool
-}
-
-func leafOf(t *testing.T, a *certtest.Authority) string {
-	t.Helper()
-	pair, err := tls.LoadX509KeyPair(a.Cert, a.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(bytes.Clone(pair.Certificate[0]))
 }

@@ -34,6 +34,7 @@ func (p *program) serve(ctx context.Context, load loader) error {
 	ends, reloads := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	p.notify(ends, syscall.SIGINT, syscall.SIGTERM)
 	p.notify(reloads, syscall.SIGHUP)
+	p.notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads any more ends nothing
 	c, warnings, err := load()
 	if err != nil {
 		return &exitError{exitConfig, err}

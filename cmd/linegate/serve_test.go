@@ -221,7 +221,7 @@ func TestAGatewayThatRefusesAReload(t *testing.T) {
 // however many, none takes its place. They become one, which comes too late.
 func TestAReloadThatHangs(t *testing.T) {
 	hang := make(chan struct{})
-	s := startServing(t, "serve"+issuerFlags, &fake{hang: hang})
+	s := startServing(t, "serve"+issuerFlags, &fake{hang: hang, reloadErr: errors.New("too late: draining")})
 	s.send(syscall.SIGHUP)
 	s.wantEvent("reload info")
 	for range 100 {
@@ -231,7 +231,7 @@ func TestAReloadThatHangs(t *testing.T) {
 	s.wantEvent("drain")
 	s.log.want(t, "INFO draining terminated")
 	hang <- struct{}{}
-	s.log.want(t, "INFO configuration reloaded")
+	s.log.want(t, "ERROR configuration not reloaded too late: draining")
 	s.log.want(t, "WARN not reloaded: draining")
 	close(s.drained)
 	s.wantStatus(exitOK)

@@ -112,7 +112,7 @@ func TestDrain(t *testing.T) {
 		d.expect("NOTICE draining retry_after=")
 	}
 	waiting.expect("BYE draining action=retry retry_after=")
-	if status, body := r.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
+	if status, body := r.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"reason": "draining"`) {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
 	ends := make(chan time.Duration, len(devices))

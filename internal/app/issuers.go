@@ -166,7 +166,7 @@ func (is *issuers) start() {
 
 // use puts prepared sources into force. Nobody waits for the disk that they are
 // restored from.
-func (is *issuers) use(sources []*source) error {
+func (is *issuers) use(sources []*source) {
 	for _, s := range sources {
 		if s.fresh {
 			is.restore(s)
@@ -175,9 +175,7 @@ func (is *issuers) use(sources []*source) error {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	is.adopt(sources)
-	if err := is.verifier.SetIssuers(verifierConfigs(sources)); err != nil {
-		return err
-	}
+	_ = is.verifier.SetIssuers(verifierConfigs(sources)) // prepare has tried them
 	kept := map[*keys]bool{}
 	for _, s := range sources {
 		kept[s.keys] = true
@@ -189,7 +187,6 @@ func (is *issuers) use(sources []*source) error {
 	}
 	is.sources = sources
 	is.start()
-	return nil
 }
 
 // adopt lets sources that are fetched otherwise than before go on where those

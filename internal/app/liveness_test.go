@@ -1,9 +1,7 @@
 package app
 
 import (
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,29 +13,18 @@ import (
 // so and the watchdog gets no sign of life; both go on when that does.
 func TestStuck(t *testing.T) {
 	const dog = 400 * time.Millisecond
-	address := filepath.Join(t.TempDir(), "notify")
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	t.Setenv("NOTIFY_SOCKET", address)
 	t.Setenv("WATCHDOG_USEC", "400000")
-	manager, err := systemd.Take()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := startWith(t, nil, func(o *Options) { o.Manager = manager })
+	manager := newManager(t)
+	r := startWith(t, nil, manager.manage)
 	// sign tells whether a sign of life comes within d.
 	sign := func(d time.Duration) bool {
 		t.Helper()
-		_ = socket.SetReadDeadline(time.Now().Add(d))
-		for buf := make([]byte, 512); ; {
-			n, err := socket.Read(buf)
+		for deadline := time.Now().Add(d); ; {
+			message, err := manager.read(deadline)
 			if err != nil {
 				return false
 			}
-			if strings.HasPrefix(string(buf[:n]), systemd.Alive+"\n") {
+			if strings.HasPrefix(message, systemd.Alive+"\n") {
 				return true
 			}
 		}

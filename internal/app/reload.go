@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -21,6 +22,9 @@ func (a *App) Reload(read func() (*config.Config, error)) error {
 	next, err := read()
 	if err == nil {
 		err = a.use(next)
+	}
+	if a.draining.Load() { // nobody is told any more how it went, nor READY behind STOPPING
+		return err
 	}
 	a.refused.Store(err != nil)
 	if err == nil {
@@ -52,12 +56,12 @@ func (a *App) use(next *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if a.draining.Load() { // meanwhile: a file may have hung
+		return errDraining
+	}
 	// The series first: nothing may be counted for an issuer without them.
 	a.metrics.setIssuers(issuerNames(next))
-	if err := a.issuers.use(sources); err != nil {
-		a.metrics.setIssuers(issuerNames(current))
-		return err
-	}
+	a.issuers.use(sources)
 	a.operators.rules.Store(rules)
 	a.tellRemoved(current, next)
 	a.review() // of issuers that are gone
@@ -74,6 +78,8 @@ func (a *App) use(next *config.Config) error {
 	a.limitsInForce()
 	return nil
 }
+
+var errDraining = errors.New("too late: draining")
 
 // tellRemoved logs what the sessions of issuers that are gone have to expect.
 func (a *App) tellRemoved(current, next *config.Config) {

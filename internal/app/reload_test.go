@@ -3,7 +3,6 @@ package app
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -209,17 +208,21 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestDrainWhileAReloadHangs: whoever drains waits for no file.
+// TestDrainWhileAReloadHangs: whoever drains waits for no file. What is read from it
+// after all changes nothing, and nobody is told that the gateway is ready.
 func TestDrainWhileAReloadHangs(t *testing.T) {
-	r := start(t, nil)
+	manager := newManager(t)
+	r := startWith(t, nil, manager.manage)
 	r.waitReady()
 	d := r.login(false)
+	next := *r.cfg
+	next.Limits.Connections = 5
 	reading, hang, refused := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		refused <- r.App.Reload(func() (*config.Config, error) {
 			close(reading)
 			<-hang
-			return nil, io.ErrUnexpectedEOF
+			return &next, nil
 		})
 	}()
 	<-reading
@@ -229,8 +232,14 @@ func TestDrainWhileAReloadHangs(t *testing.T) {
 	d.expect("NOTICE draining ")
 	d.expect("BYE draining ")
 	close(hang)
-	if err := <-refused; !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := <-refused; !errors.Is(err, errDraining) {
 		t.Errorf("error %v", err)
+	}
+	if r.App.cfg.Load() != r.cfg || r.gateway.Limits().Connections == 5 {
+		t.Error("what came too late is in force")
+	}
+	if told := manager.told(); !slices.Equal(told, []string{"READY=1", "RELOADING=1", "STOPPING=1"}) {
+		t.Errorf("told %q", told)
 	}
 }
 

@@ -59,17 +59,28 @@ func TestKeyRemoved(t *testing.T) {
 	saved.say("AUTH " + r.issuer.Token())
 	saved.expect("OK AUTH ")
 
-	ends := make(chan time.Duration, len(devices))
+	type end struct {
+		at   time.Duration
+		line string
+		err  error
+	}
+	ends := make(chan end, len(devices))
 	for _, d := range devices {
 		go func() {
-			d.expect("BYE key_removed action=reauth ")
-			ends <- time.Since(began)
+			line, err := d.in.ReadString('\n')
+			ends <- end{time.Since(began), line, err}
 		}()
 	}
-	first := <-ends
-	last := first
-	for range devices[1:] {
-		last = <-ends
+	var first, last time.Duration
+	for i := range devices {
+		e := <-ends
+		if e.err != nil || !strings.HasPrefix(e.line, "BYE key_removed action=reauth ") {
+			t.Errorf("the end is %q, %v", e.line, e.err)
+		}
+		if i == 0 {
+			first = e.at
+		}
+		last = e.at
 	}
 	if first < 2900*time.Millisecond || last-first < 50*time.Millisecond || last > 10*time.Second {
 		t.Errorf("ended from %v to %v", first, last)

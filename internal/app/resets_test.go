@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/linegate/linegate/auth/authtest"
 	"github.com/linegate/linegate/wire"
@@ -130,19 +131,19 @@ func (f *framing) expectGone(before map[wire.Code]float64, n int) {
 	})
 }
 
-// stalls tells when lines are received no more.
+// stalls tells when the gateway gets rid of nothing more.
 func stalls(f *framing) func() bool {
-	last, same := -1.0, 0
+	// A session beside is sent a pong in a millisecond at most, and there are two.
+	const most = 2 * 1000 * len("pong\n") // bytes a second
+	sent := func() float64 { return f.metric("linegate_bytes_sent_total") }
+	last, at := sent(), time.Now()
 	return func() bool {
-		now := f.metric("linegate_bytes_sent_total")
-		// The two sessions beside add to it.
-		if now-last > 1000 {
-			same = 0
-		} else {
-			same++
+		if time.Since(at) < 500*time.Millisecond {
+			return false
 		}
-		last = now
-		return same > 10
+		before, since := last, at
+		last, at = sent(), time.Now()
+		return last-before <= float64(most)*at.Sub(since).Seconds()
 	}
 }
 

@@ -39,6 +39,7 @@ type Conn struct {
 
 	mu       sync.Mutex
 	session  Session
+	expires  time.Time         // by the last OK or NOTICE reauth; zero: unknown
 	accepted [sha256.Size]byte // digest of the token that the gateway took last
 	pings    []chan struct{}   // one for each ping without a pong, nil where nobody waits
 	draining time.Duration     // retry_after of a NOTICE draining

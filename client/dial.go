@@ -121,6 +121,7 @@ func (c Config) start(nc net.Conn, lines *lineReader, ok wire.Reply, digest [sha
 		session:  sessionOf(ok),
 		accepted: digest,
 	}
+	conn.noteExpiry(ok)
 	conn.wg.Add(3)
 	go conn.read(lines)
 	go conn.ping()

@@ -51,10 +51,12 @@ func (c *Conn) note(r wire.Reply) {
 		c.mu.Lock()
 		c.session = sessionOf(r)
 		c.mu.Unlock()
+		c.noteExpiry(r)
 		c.answer(r)
 	case r.Verb == wire.Err && subject == wire.ForAuth:
 		c.answer(r)
 	case r.Verb == wire.Notice && r.Word == "reauth":
+		c.noteExpiry(r)
 		select {
 		case c.notice <- struct{}{}:
 		default: // the renewer knows already
@@ -63,6 +65,16 @@ func (c *Conn) note(r wire.Reply) {
 		c.mu.Lock()
 		c.draining = r.Seconds("retry_after")
 		c.mu.Unlock()
+	}
+}
+
+// noteExpiry keeps what an OK or a NOTICE says of the session's end.
+func (c *Conn) noteExpiry(r wire.Reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expires = time.Time{}
+	if in := r.Seconds("expires_in"); in > 0 {
+		c.expires = time.Now().Add(in)
 	}
 }
 

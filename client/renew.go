@@ -22,7 +22,6 @@ func (c *Conn) renew() {
 	defer c.wg.Done()
 	pace := pace{rand: c.cfg.Rand}
 	due, fresh := c.renewalDue(), true
-	expires := c.expires()
 	var last time.Time // when the last attempt was over
 	for {
 		select {
@@ -44,14 +43,13 @@ func (c *Conn) renew() {
 		case err == nil:
 			pace.forget()
 			due, fresh = c.renewalDue(), true
-			expires = c.expires()
 			continue
 		}
 		end := asEnd(err)
 		// What was sent may be sent again when the gateway says retry.
 		fresh = fresh && !sent || end.Action == wire.Reauth
 		wait := pace.after(end.Action, end.RetryAfter)
-		if end.Action == wire.Retry && end.RetryAfter == 0 {
+		if expires := c.expiry(); end.Action == wire.Retry && end.RetryAfter == 0 && !expires.IsZero() {
 			wait = min(wait, max(0, time.Until(expires)/2)) // or the last wait is longer than the session
 		}
 		c.cfg.Hooks.Waiting(Wait{Renewal: true, Err: err, Action: end.Action, For: wait})
@@ -59,8 +57,13 @@ func (c *Conn) renew() {
 	}
 }
 
-// expires is when the session ends by the last OK.
-func (c *Conn) expires() time.Time { return time.Now().Add(c.Session().ExpiresIn) }
+// expiry returns when the session ends unless it is renewed; zero when the gateway
+// did not say.
+func (c *Conn) expiry() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expires
+}
 
 // renewalDue fires at reauth_in after the last OK; never if that named none.
 func (c *Conn) renewalDue() <-chan time.Time {

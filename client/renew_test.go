@@ -1,7 +1,9 @@
 package client_test
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +17,8 @@ import (
 func TestRenewal(t *testing.T) {
 	const ok = "OK AUTH idle_timeout=30000 expires_in=300 reauth_in=240"
 	for name, test := range map[string]struct {
-		fails    int // failures of the token source at the first renewal
+		ok       string // instead of the one above
+		fails    int    // failures of the token source at the first renewal
 		dialogue string
 		asked    []string
 	}{
@@ -72,6 +75,20 @@ func TestRenewal(t *testing.T) {
 			C: AUTH token.2.x
 			+4m4s
 			S: OK AUTH idle_timeout=30000`, asked: []string{"cached", "fresh", "fresh", "fresh", "fresh"}},
+		// Waits of 1, 1, 2, 4, 8 and 16 s, and then half of what is left: 14 and 7 s,
+		// where 32 would be more than all of it.
+		"no wait is longer than the session": {fails: 8, dialogue: `
+			S: NOTICE x
+			C: AUTH token.2.x
+			+4m53s`, asked: failing(8)},
+		"no wait is longer than NOTICE reauth says": {ok: "OK AUTH idle_timeout=30000 expires_in=3600 reauth_in=2790", fails: 8, dialogue: `
+			S: NOTICE reauth expires_in=60
+			C: AUTH token.2.x
+			+53s`, asked: failing(8)},
+		"the session's end is not known: waits of up to 64 s": {ok: "OK AUTH idle_timeout=30000 reauth_in=240", fails: 8, dialogue: `
+			S: NOTICE x
+			C: AUTH token.2.x
+			+6m8s`, asked: failing(8)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -79,7 +96,7 @@ func TestRenewal(t *testing.T) {
 				tokens := &numbered{}
 				cfg := g.config(tokens)
 				cfg.PingEvery = 10000 * time.Second
-				conn, p := open(t, g, cfg, ok)
+				conn, p := open(t, g, cfg, cmp.Or(test.ok, ok))
 				consume(conn)
 				tokens.mu.Lock()
 				tokens.fails = test.fails
@@ -89,6 +106,11 @@ func TestRenewal(t *testing.T) {
 			})
 		})
 	}
+}
+
+// failing is what a token source is asked for that fails n times.
+func failing(n int) []string {
+	return append([]string{"cached"}, slices.Repeat([]string{"fresh"}, n+1)...)
 }
 
 // A session whose token source has nothing newer says so and sends nothing:

@@ -57,29 +57,48 @@ func TestRemoteKeepsLastGoodSet(t *testing.T) {
 }
 
 // When the last good set is too old, that is shown, and the issuer is asked as often
-// as where there never was one, however long it has been failing.
+// as where there never was one, however long it has been failing, and whatever rest it
+// asked for while the set was good.
 func TestRemoteAtMaxStale(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		reg := prometheus.NewRegistry()
-		r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
-			c.RefreshInterval, c.MaxStale = time.Hour, 24*time.Hour
-			c.Metrics = auth.NewMetrics(reg, []string{iss.Name})
+	for name, tt := range map[string]struct {
+		retryAfter string // the last of them a minute before that
+		within     time.Duration
+	}{
+		"ten cool-downs":                {"", 30 * time.Second},
+		"5 min, where it asks for more": {"3600", 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const maxStale = 24*time.Hour + time.Minute
+				reg := prometheus.NewRegistry()
+				var away atomic.Bool
+				r := run(t, func(iss *authtest.Issuer, c *auth.RemoteConfig) {
+					c.RefreshInterval, c.MaxStale = time.Hour, maxStale
+					c.Metrics = auth.NewMetrics(reg, []string{iss.Name})
+					c.Transport = transport(func(request *http.Request) (*http.Response, error) {
+						if away.Load() {
+							return answer(http.StatusServiceUnavailable, http.Header{"Retry-After": {tt.retryAfter}}, ""), nil
+						}
+						return iss.RoundTrip(request)
+					})
+				})
+				keys := `keys{issuer="` + r.config.Name + `"}`
+				away.Store(true)
+				time.Sleep(maxStale - time.Second)
+				r.mustLogin(t, r.Token(), auth.OK, 0)
+				if n := series(t, reg)[keys]; n != 1 {
+					t.Errorf("%v keys", n)
+				}
+				time.Sleep(2 * time.Second)
+				if n := series(t, reg)[keys]; n != 0 {
+					t.Errorf("%v keys, and all are too old", n)
+				}
+				away.Store(false)
+				time.Sleep(tt.within)
+				r.mustLogin(t, r.Token(), auth.OK, 0)
+			})
 		})
-		keys := `keys{issuer="` + r.config.Name + `"}`
-		r.Fail(authtest.Status)
-		time.Sleep(24*time.Hour - time.Second)
-		r.mustLogin(t, r.Token(), auth.OK, 0)
-		if n := series(t, reg)[keys]; n != 1 {
-			t.Errorf("%v keys", n)
-		}
-		time.Sleep(2 * time.Second)
-		if n := series(t, reg)[keys]; n != 0 {
-			t.Errorf("%v keys, and all are too old", n)
-		}
-		r.Fail(authtest.Healthy)
-		time.Sleep(30 * time.Second) // ten cool-downs
-		r.mustLogin(t, r.Token(), auth.OK, 0)
-	})
+	}
 }
 
 // Failing fetches come ever slower, from the cool-down to the refresh interval.

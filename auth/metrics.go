@@ -8,18 +8,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics counts what the key sets do. A nil *Metrics counts nothing.
+// Metrics counts what the key sets do. A nil *Metrics counts nothing. It is a
+// collector itself: keys grow too old while nothing happens that would be counted.
 type Metrics struct {
 	fetches     *prometheus.CounterVec
-	keys        *prometheus.GaugeVec
 	lastSuccess *prometheus.GaugeVec
 	unknownKeys *prometheus.CounterVec
 	cacheHits   prometheus.Counter
 	cacheMisses prometheus.Counter
 
 	mu      sync.Mutex
-	issuers map[string]bool
+	issuers map[string]*Remote // whose keys are shown; nil: there was none yet
 }
+
+var keysDesc = prometheus.NewDesc("linegate_jwks_keys",
+	"Keys of the issuer that tokens are verified with.", []string{"issuer"}, nil)
 
 // NewMetrics registers the linegate_jwks_* metrics, with every series of these
 // issuers at 0. It panics when reg has them already.
@@ -31,10 +34,6 @@ func NewMetrics(reg prometheus.Registerer, issuerNames []string) *Metrics {
 			Name: "linegate_jwks_fetches_total",
 			Help: "Fetches of an issuer's key set, discovery included, by result.",
 		}, []string{"issuer", "result"}),
-		keys: factory.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "linegate_jwks_keys",
-			Help: "Keys of the issuer that tokens are verified with.",
-		}, issuer),
 		lastSuccess: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "linegate_jwks_last_success_timestamp_seconds",
 			Help: "When the issuer's key set was last fetched; 0: never.",
@@ -53,6 +52,9 @@ func NewMetrics(reg prometheus.Registerer, issuerNames []string) *Metrics {
 		}),
 	}
 	m.SetIssuers(issuerNames)
+	if reg != nil {
+		reg.MustRegister(m)
+	}
 	return m
 }
 
@@ -61,47 +63,73 @@ func NewMetrics(reg prometheus.Registerer, issuerNames []string) *Metrics {
 func (m *Metrics) SetIssuers(names []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	gone := m.issuers
-	m.issuers = make(map[string]bool, len(names))
+	before := m.issuers
+	m.issuers = make(map[string]*Remote, len(names))
 	for _, name := range names {
-		m.issuers[name] = true
-		delete(gone, name)
+		m.issuers[name] = before[name]
 		for _, r := range []result{
 			resultOK, resultStatus, resultTimeout, resultNetwork, resultInvalid, resultEmpty, resultTooLarge,
 		} {
 			m.fetches.WithLabelValues(name, string(r))
 		}
-		m.keys.WithLabelValues(name)
 		m.lastSuccess.WithLabelValues(name)
 		m.unknownKeys.WithLabelValues(name)
 	}
-	for name := range gone {
+	for name := range before {
+		if _, stays := m.issuers[name]; stays {
+			continue
+		}
 		labels := prometheus.Labels{"issuer": name}
 		m.fetches.DeletePartialMatch(labels)
-		m.keys.Delete(labels)
 		m.lastSuccess.Delete(labels)
 		m.unknownKeys.Delete(labels)
 	}
 }
 
-func (m *Metrics) fetched(issuer string, keys int, at time.Time) {
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) { ch <- keysDesc }
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, r := range m.issuers {
+		keys := 0
+		if r != nil {
+			keys = r.Current().Len()
+		}
+		ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(keys), name)
+	}
+}
+
+// watch shows r's keys from now on, in the place of another's of the same issuer.
+func (m *Metrics) watch(r *Remote) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.issuers[r.cfg.Name]; known {
+		m.issuers[r.cfg.Name] = r
+	}
+}
+
+func (m *Metrics) fetched(issuer string, at time.Time) {
 	if m.has(issuer) {
 		m.fetches.WithLabelValues(issuer, string(resultOK)).Inc()
 	}
-	m.published(issuer, keys, at)
+	m.published(issuer, at)
 }
 
-func (m *Metrics) published(issuer string, keys int, at time.Time) {
+func (m *Metrics) published(issuer string, at time.Time) {
 	if m.has(issuer) {
-		m.keys.WithLabelValues(issuer).Set(float64(keys))
 		m.lastSuccess.WithLabelValues(issuer).Set(float64(at.UnixMilli()) / 1000)
 	}
 }
 
-func (m *Metrics) failed(issuer string, r result, usableKeys int) {
+func (m *Metrics) failed(issuer string, r result) {
 	if m.has(issuer) {
 		m.fetches.WithLabelValues(issuer, string(r)).Inc()
-		m.keys.WithLabelValues(issuer).Set(float64(usableKeys))
 	}
 }
 
@@ -129,5 +157,6 @@ func (m *Metrics) has(issuer string) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.issuers[issuer]
+	_, known := m.issuers[issuer]
+	return known
 }

@@ -132,6 +132,7 @@ func (c *RemoteConfig) check() error {
 // It is the only goroutine that fetches, and may be called once. When it
 // returns, logins that wait are told to come again.
 func (r *Remote) Run(ctx context.Context) {
+	r.cfg.Metrics.watch(r)
 	var aside sync.WaitGroup
 	defer aside.Wait()
 	aside.Go(func() { r.announce(ctx) })
@@ -234,7 +235,7 @@ func (r *Remote) succeeded(f *fetchedSet) {
 
 	signal(r.fetched)
 	r.offer(next, f.doc)
-	r.cfg.Metrics.fetched(r.cfg.Name, next.keys.Len(), now)
+	r.cfg.Metrics.fetched(r.cfg.Name, now)
 	if changed || recovered {
 		r.cfg.Log.Info("keys fetched", "issuer", r.cfg.Name, "host", f.host, "keys", next.keys.Len(), "skipped", len(f.skipped))
 	}
@@ -278,14 +279,13 @@ func (r *Remote) failed(err *fetchError) {
 	r.failures++
 	r.lastErr = err
 	delay := r.backoff(usable > 0)
-	if usable > 0 { // when they are too old, there is more haste
-		delay = min(delay, time.Until(r.current.Load().at.Add(r.cfg.MaxStale+1)))
+	var left time.Duration // until the keys are too old
+	if usable > 0 {        // and then there is more haste
+		left = r.current.Load().at.Add(r.cfg.MaxStale + 1).Sub(now)
+		delay = min(delay, left)
 	}
 	if err.retryAfter > 0 {
-		longest := r.cfg.RefreshInterval
-		if usable == 0 {
-			longest = min(longest, maxRest)
-		}
+		longest := min(r.cfg.RefreshInterval, left+maxRest)
 		delay = min(max(err.retryAfter, delay), longest)
 		r.earliest = now.Add(delay) // the issuer asked for rest: unknown kids wait too
 	}
@@ -293,7 +293,7 @@ func (r *Remote) failed(err *fetchError) {
 	r.answer(nil, err)
 	r.mu.Unlock()
 
-	r.cfg.Metrics.failed(r.cfg.Name, err.result, usable)
+	r.cfg.Metrics.failed(r.cfg.Name, err.result)
 	r.cfg.Log.Warn("fetching keys failed", "issuer", r.cfg.Name, "host", err.host, "result", string(err.result),
 		"error", err.cause, "usable_keys", usable, "retry_in", delay.Round(time.Millisecond))
 }

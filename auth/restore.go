@@ -79,5 +79,6 @@ func (r *Remote) begin(p *publishedSet) {
 	r.departures.last = p.keys
 	r.mu.Unlock()
 	r.fetcher.found = p.found
-	r.cfg.Metrics.published(r.cfg.Name, r.Current().Len(), p.at)
+	r.cfg.Metrics.watch(r)
+	r.cfg.Metrics.published(r.cfg.Name, p.at)
 }

@@ -51,12 +51,13 @@ func TestWorkers(t *testing.T) {
 			w := workers{max: 1}
 			var over atomic.Bool
 			slow := func() { time.Sleep(100 * time.Millisecond) }
+			var clients sync.WaitGroup
 			for range 2 * maxInARow {
-				go func() {
+				clients.Go(func() {
 					for !over.Load() {
 						_ = w.do(t.Context(), client, slow)
 					}
-				}()
+				})
 			}
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -77,6 +78,7 @@ func TestWorkers(t *testing.T) {
 				t.Errorf("%d strangers were served, and %d told that it is too late", d, l)
 			}
 			over.Store(true)
+			clients.Wait() // the bubble's clock stops when this returns
 		})
 	})
 	t.Run("what could not be done in its time is refused at once", func(t *testing.T) {

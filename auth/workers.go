@@ -24,8 +24,10 @@ type workers struct {
 	mu      sync.Mutex
 	waiting [2][]*job // for clients, then for strangers; in the order of their coming
 	running int
-	inARow  int // clients, since a stranger
 	cost    cost
+	// inARow is how many clients had their turn since a stranger had, whether or not
+	// one waited: who comes into an empty line may go before a client.
+	inARow int
 }
 
 // whose is for whom a job is done. A client, who has a session, comes before all
@@ -34,12 +36,14 @@ type workers struct {
 // keep nobody out.
 type whose int
 
-const maxInARow = 8
-
 const (
 	client whose = iota
 	stranger
 )
+
+// maxInARow leaves strangers a ninth of the turns at most: a line of clients takes
+// an eighth longer, and one turn, at worst.
+const maxInARow = 8
 
 type job struct {
 	ctx    context.Context

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/linegate/linegate/internal/cost"
 )
 
 // workers do the deep and expensive part of verifying, a bounded number at once:
@@ -24,7 +26,7 @@ type workers struct {
 	mu      sync.Mutex
 	waiting [2][]*job // for clients, then for strangers; in the order of their coming
 	running int
-	cost    cost
+	cost    cost.Estimate
 	// inARow is how many clients had their turn since a stranger had, whether or not
 	// one waited: who comes into an empty line may go before a client.
 	inARow int
@@ -105,7 +107,7 @@ func (w *workers) enqueue(who whose, j *job) (wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if deadline, ok := j.ctx.Deadline(); ok {
-		line := time.Duration(len(w.waiting[who])) * w.cost.least() / time.Duration(w.max)
+		line := time.Duration(len(w.waiting[who])) * w.cost.Least() / time.Duration(w.max)
 		if j.came.Add(line).After(deadline) {
 			return max(line, 1)
 		}
@@ -173,33 +175,5 @@ func (w *workers) first(who whose) *job {
 func (w *workers) took(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cost.add(d)
-}
-
-// cost is what a job takes at least, lately. What one took by the clock has in it
-// what else the processors had to do meanwhile: when thousands come at once that
-// is most of it, and soon over.
-type cost struct {
-	jobs         int
-	now, earlier time.Duration // the least of these jobs, and of as many before
-}
-
-// costJobs is of how many jobs the least is taken.
-const costJobs = 64
-
-func (c *cost) add(d time.Duration) {
-	if c.jobs == 0 || d < c.now {
-		c.now = d
-	}
-	if c.jobs++; c.jobs == costJobs {
-		c.jobs, c.earlier = 0, c.now
-	}
-}
-
-// least is 0 until enough is known.
-func (c *cost) least() time.Duration {
-	if c.jobs == 0 {
-		return c.earlier
-	}
-	return min(c.earlier, c.now)
+	w.cost.Add(d)
 }

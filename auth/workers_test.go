@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/linegate/linegate/internal/cost"
 )
 
 func TestWorkers(t *testing.T) {
@@ -85,7 +87,7 @@ func TestWorkers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := workers{max: 1}
 			slow := func() { time.Sleep(100 * time.Millisecond) }
-			for range costJobs { // so that the cost of one is known
+			for range cost.Jobs { // so that the cost of one is known
 				if err := w.do(t.Context(), stranger, slow); err != nil {
 					t.Fatal(err)
 				}
@@ -112,24 +114,6 @@ func TestWorkers(t *testing.T) {
 			// when its turn comes.
 			if d, r := done.Load(), refused.Load(); d != 51 || r != 48 {
 				t.Errorf("%d done, %d refused at once", d, r)
-			}
-		})
-	})
-	t.Run("others that had to wait while the processors were busy cost nobody else", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := workers{max: 1}
-			took := 100 * time.Millisecond
-			for i := range 2 * costJobs {
-				if i%2 == 1 {
-					took = 2 * time.Second // by the clock
-				}
-				if err := w.do(t.Context(), stranger, func() { time.Sleep(took) }); err != nil {
-					t.Fatal(err)
-				}
-				took = 100 * time.Millisecond
-			}
-			if least := w.cost.least(); least != 100*time.Millisecond {
-				t.Errorf("a job is said to cost %v", least)
 			}
 		})
 	})

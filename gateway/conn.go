@@ -83,7 +83,8 @@ func (c *conn) handshake(until time.Time) (nc net.Conn, failure wire.Code) {
 	}
 	tlsConn := secure.Server(plain, c.listener.TLS.Config())
 	_ = tlsConn.SetDeadline(until)
-	if err := tlsConn.Handshake(&turn{handshakes: &c.gateway.handshakes, conn: c, until: until}); err != nil {
+	turns := &turn{handshakes: &c.gateway.handshakes, conn: c, until: until}
+	if err := tlsConn.Handshake(turns); err != nil {
 		if code := c.endedFor(); code != 0 {
 			return nil, code
 		}
@@ -96,6 +97,7 @@ func (c *conn) handshake(until time.Time) (nc net.Conn, failure wire.Code) {
 			slog.String("remote", c.nc.RemoteAddr().String()), slog.Any("error", err))
 		return nil, wire.TLSFailed
 	}
+	turns.succeeded()
 	_ = tlsConn.SetDeadline(time.Time{})
 	return tlsConn, 0
 }

@@ -7,11 +7,13 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/linegate/linegate/internal/cost"
 )
 
 // handshakes bounds how many TLS handshakes are computed at once: that is what a
 // flood would buy, and live sessions need the processors too. The others wait in
-// line until their deadline; whoever could not have a turn by then, even if the
+// line until their deadline; whoever could not be done by then, even if the
 // processors had nothing else to do, is closed before anything is computed.
 type handshakes struct {
 	max int
@@ -19,7 +21,7 @@ type handshakes struct {
 	mu      sync.Mutex
 	running int
 	line    list.List     // of chan struct{}, closed when the turn has come
-	cost    time.Duration // of one turn at least, lately
+	cost    cost.Estimate // of a whole handshake
 }
 
 var errBusy = errors.New("too many TLS handshakes wait to be computed")
@@ -28,8 +30,9 @@ var errBusy = errors.New("too many TLS handshakes wait to be computed")
 type turn struct {
 	*handshakes
 	conn  *conn
-	until time.Time // the handshake's deadline
-	since time.Time // it began; zero: there was none yet
+	until time.Time     // the handshake's deadline
+	since time.Time     // it began; zero: there was none yet
+	spent time.Duration // in turns that are over
 }
 
 // Begin waits for the turn. Nothing is computed for a connection that was told to
@@ -48,15 +51,16 @@ func (t *turn) Begin() error {
 
 // End gives it back.
 func (t *turn) End() {
-	took := time.Since(t.since)
-	t.mu.Lock()
-	if t.cost += t.cost / 16; t.cost == 0 || took < t.cost {
-		// By the clock a turn also has in it what else the processors had to do
-		// meanwhile, so the least tells, as long as it is not long ago.
-		t.cost = took
-	}
-	t.mu.Unlock()
+	t.spent += time.Since(t.since)
 	t.pass()
+}
+
+// succeeded has the next ones judged by what this one took. A turn alone says
+// little: a stranger's few bytes, or a piece of a hello, take next to nothing.
+func (t *turn) succeeded() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cost.Add(t.spent)
 }
 
 func (t *turn) await() error {
@@ -87,7 +91,7 @@ func (t *turn) enter() (*list.Element, error) {
 		return nil, nil
 	}
 	first := t.since.IsZero() // what was begun is not given up as long as there is hope
-	if wait := time.Duration(t.line.Len()) * t.cost / time.Duration(t.max); first && wait > time.Until(t.until) {
+	if wait := time.Duration(t.line.Len()) * t.cost.Least() / time.Duration(t.max); first && wait > time.Until(t.until) {
 		return nil, errBusy
 	}
 	return t.line.PushBack(make(chan struct{})), nil

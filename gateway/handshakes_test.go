@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/internal/certtest"
+	"github.com/linegate/linegate/internal/cost"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -46,7 +47,7 @@ func TestTurns(t *testing.T) {
 			t.Errorf("turns went to %v", order)
 		}
 
-		h.cost = time.Minute // what each of the next is thought to take at least
+		h.took(cost.Jobs, time.Minute) // so that of each of the next as much is expected
 		waited := func(who *turn) time.Duration {
 			begun := time.Now()
 			if err := who.Begin(); !errors.Is(err, errBusy) {
@@ -77,6 +78,46 @@ func TestTurns(t *testing.T) {
 // someone is a handshake with time.
 func (h *handshakes) someone() *turn {
 	return &turn{handshakes: h, conn: new(conn), until: time.Now().Add(time.Minute)}
+}
+
+// took lets n handshakes have taken so long.
+func (h *handshakes) took(n int, d time.Duration) {
+	for range n {
+		(&turn{handshakes: h, spent: d}).succeeded()
+	}
+}
+
+// least is what a handshake is said to take.
+func (h *handshakes) least() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cost.Least()
+}
+
+// TestCostOfAHandshake is that of all its turns, if it succeeds: pieces of a hello and
+// strangers who send some bytes, however many, do not make the next ones look cheap.
+func TestCostOfAHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &handshakes{max: 1}
+		shake := func(turns ...time.Duration) *turn {
+			one := h.someone()
+			for _, d := range turns {
+				if err := one.Begin(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(d) // of synctest's clock
+				one.End()
+			}
+			return one
+		}
+		for range cost.Jobs {
+			shake(1, 1, 40*time.Millisecond, 10*time.Millisecond-2).succeeded()
+			shake(1)
+		}
+		if least := h.least(); least != 50*time.Millisecond {
+			t.Errorf("said to be %v", least)
+		}
+	})
 }
 
 // TestNoTurnForTheEnded: a connection that is told to end while its handshake waits in
@@ -145,6 +186,7 @@ func (f *secured) shake() (welcomed <-chan error) {
 // served, and what cannot be taken in time is closed without a byte.
 func TestHandshakesInExcess(t *testing.T) {
 	f := startSecured(t)
+	f.handshakes.took(cost.Jobs-1, 2*time.Hour) // with one more, enough is known
 	session := tls.Client(f.dial().Conn, f.client)
 	io.WriteString(session, "in\n")
 	exchange := func(line, want string) {
@@ -156,6 +198,9 @@ func TestHandshakesInExcess(t *testing.T) {
 		}
 	}
 	exchange("", "welcome\n")
+	if least := f.handshakes.least(); least <= 0 || least > time.Hour {
+		t.Errorf("a handshake is said to take %v", least)
+	}
 
 	other := f.handshakes.someone()
 	if err := other.Begin(); err != nil {
@@ -164,9 +209,7 @@ func TestHandshakesInExcess(t *testing.T) {
 	waits := f.shake()
 	f.waitLine(1)
 	exchange("hello\n", "hello\n")
-	f.handshakes.mu.Lock()
-	f.handshakes.cost = 2 * time.Hour
-	f.handshakes.mu.Unlock()
+	f.handshakes.took(cost.Jobs, 2*time.Hour)
 	refused := f.dial()
 	refused.Write(clientHello(t))
 	if rest, err := io.ReadAll(refused); len(rest) > 0 { // an end, or a reset

@@ -20,9 +20,9 @@ const module = "github.com/linegate/linegate/"
 // package fails the test until it has its line here.
 var rooms = map[string][]string{
 	"wire":    {},
-	"auth":    {},
+	"auth":    {"internal/cost"},
 	"session": {"auth", "wire", "internal/oplog", "internal/steady"},
-	"gateway": {"wire", "internal/proxyheader", "internal/secure", "internal/steady"},
+	"gateway": {"wire", "internal/cost", "internal/proxyheader", "internal/secure", "internal/steady"},
 	"client":  {"wire"},
 
 	"auth/authtest":        {"auth", "internal/certtest", "internal/mint"},
@@ -30,6 +30,7 @@ var rooms = map[string][]string{
 	"internal/certtest":    {},
 	"internal/chaos":       {},
 	"internal/chart":       {},
+	"internal/cost":        {},
 	"internal/load":        {"wire", "internal/chart"},
 	"internal/logtest":     {},
 	"internal/mint":        {},

@@ -89,7 +89,7 @@ func (c *conn) handshake(until time.Time) (nc net.Conn, failure wire.Code) {
 			return nil, code
 		}
 		if errors.Is(err, errBusy) {
-			c.gateway.log.Warn("TLS handshake not begun", slog.String("listener", c.listener.Name), slog.Any("error", err))
+			c.gateway.log.Warn("TLS handshake given up", slog.String("listener", c.listener.Name), slog.Any("error", err))
 			return nil, wire.TemporarilyUnavailable
 		}
 		// A stranger who speaks no TLS is not an error of this gateway.

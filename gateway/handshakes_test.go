@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,6 +227,9 @@ func TestHandshakesInExcess(t *testing.T) {
 	}
 	if n := f.closed(wire.TLSFailed); n != 0 {
 		t.Errorf("%d closed as %s", n, wire.TLSFailed)
+	}
+	if record := `msg="TLS handshake given up" listener=devices error="too many`; strings.Count(f.log.String(), record) != 1 {
+		t.Errorf("logged:\n%s", f.log)
 	}
 }
 

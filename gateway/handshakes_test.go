@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -270,25 +271,18 @@ func TestSlowHandshakesHoldNoTurn(t *testing.T) {
 // TestHandshakeTimeout: a stranger who trickles its way through a TLS
 // handshake is cut off by an absolute deadline.
 func TestHandshakeTimeout(t *testing.T) {
-	secure := newTestTLS(t)
+	secure, hello := newTestTLS(t), string(clientHello(t))
 	synctest.Test(t, func(t *testing.T) {
 		g := startPiped(t, Config{Timeouts: Timeouts{Handshake: 10 * time.Second}}, &Listener{TLS: secure})
 		c := g.dial()
-		start := time.Now()
-		hello := []byte{0x16, 0x03, 0x01, 0x00, 0xff}
-		for i := 0; ; i++ {
-			b := byte(1)
-			if i < len(hello) {
-				b = hello[i]
-			}
-			if _, err := c.Write([]byte{b}); err != nil {
-				break
-			}
-			time.Sleep(time.Second)
-		}
-		if took := time.Since(start); took < 9*time.Second || took > 11*time.Second {
+		begun := time.Now()
+		var sender sync.WaitGroup
+		sender.Go(func() { io.Copy(c, &trickle{text: hello}) })
+		c.expectEnd()
+		if took := time.Since(begun); took != 10*time.Second {
 			t.Errorf("cut off after %v", took)
 		}
+		sender.Wait()
 		synctest.Wait()
 		if n := g.closed(wire.TLSFailed); n != 1 {
 			t.Errorf("%d failed handshakes", n)

@@ -166,6 +166,19 @@ func (c *client) expectEnd() {
 	}
 }
 
+// trickle has a byte a second.
+type trickle struct{ text string }
+
+func (r *trickle) Read(b []byte) (int, error) {
+	if r.text == "" {
+		return 0, io.EOF
+	}
+	time.Sleep(time.Second)
+	n := copy(b[:1], r.text)
+	r.text = r.text[n:]
+	return n, nil
+}
+
 // liner is a Conn that lets whoever says "in" in, and ends when told so.
 type liner struct {
 	nc       net.Conn

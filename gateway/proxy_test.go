@@ -134,19 +134,6 @@ func TestHeaderTimeout(t *testing.T) {
 	}
 }
 
-// trickle has a byte a second.
-type trickle struct{ text string }
-
-func (r *trickle) Read(b []byte) (int, error) {
-	if r.text == "" {
-		return 0, io.EOF
-	}
-	time.Sleep(time.Second)
-	n := copy(b[:1], r.text)
-	r.text = r.text[n:]
-	return n, nil
-}
-
 // TestBadHeaderIsTold in the log, with the balancer's address, and on the wire not
 // at all; a peer that only looks in, or says that it does, is not logged.
 func TestBadHeaderIsTold(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/linegate/linegate/internal/proxyheader"
+	"github.com/linegate/linegate/internal/steady"
 	"github.com/linegate/linegate/wire"
 )
 
@@ -96,17 +97,7 @@ type proxied struct {
 func (p *proxied) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(p.client) }
 
 // SyscallConn gives access to the socket, where there is one.
-func (p *proxied) SyscallConn() (syscall.RawConn, error) {
-	if sc, ok := p.Conn.(syscall.Conn); ok {
-		return sc.SyscallConn()
-	}
-	return nil, errors.ErrUnsupported
-}
+func (p *proxied) SyscallConn() (syscall.RawConn, error) { return steady.SyscallConn(p.Conn) }
 
 // CloseWrite ends the stream to the peer, where the connection has such a half.
-func (p *proxied) CloseWrite() error {
-	if half, ok := p.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
+func (p *proxied) CloseWrite() error { return steady.CloseWrite(p.Conn) }

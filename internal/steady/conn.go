@@ -135,16 +135,22 @@ func (c *Conn) SetDeadline(t time.Time) error {
 }
 
 // CloseWrite ends the stream to the peer, where the connection has such a half.
-func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *Conn) CloseWrite() error { return CloseWrite(c.Conn) }
+
+// SyscallConn gives access to the socket beneath, where there is one.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) { return SyscallConn(c.Conn) }
+
+// CloseWrite ends the stream to nc's peer, where nc can.
+func CloseWrite(nc net.Conn) error {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
 }
 
-// SyscallConn gives access to the socket beneath, where there is one.
-func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	if sc, ok := c.Conn.(syscall.Conn); ok {
+// SyscallConn gives access to the socket beneath nc, where there is one.
+func SyscallConn(nc net.Conn) (syscall.RawConn, error) {
+	if sc, ok := nc.(syscall.Conn); ok {
 		return sc.SyscallConn()
 	}
 	return nil, errors.ErrUnsupported

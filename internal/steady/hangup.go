@@ -34,8 +34,7 @@ func HangupWithin(nc net.Conn, wait time.Duration) {
 // EndStream ends the stream to the peer, and tells whether it could: under TLS
 // the close_notify first (RFC 8446 section 6.1), then the FIN beneath.
 func EndStream(nc net.Conn) bool {
-	half, ok := nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	if CloseWrite(nc) != nil {
 		return false
 	}
 	if over, ok := nc.(interface{ NetConn() net.Conn }); ok {

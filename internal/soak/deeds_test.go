@@ -10,7 +10,6 @@ import (
 type deeds struct {
 	mu          sync.Mutex
 	removed     map[string]bool      // ids of keys that left the set
-	missed      map[string]time.Time // since when the gateway certainly knows that
 	used        map[string]time.Time // since when it is known that somebody was let in with a key
 	kicked      map[string]bool      // sessions
 	revocations []*revocation
@@ -36,11 +35,10 @@ type revocation struct {
 }
 
 func newDeeds() *deeds {
-	return &deeds{removed: map[string]bool{}, missed: map[string]time.Time{}, used: map[string]time.Time{}, kicked: map[string]bool{}}
+	return &deeds{removed: map[string]bool{}, used: map[string]time.Time{}, kicked: map[string]bool{}}
 }
 
 func (d *deeds) remove(key string) { d.with(func() { d.removed[key] = true }) }
-func (d *deeds) miss(key string)   { d.with(func() { d.missed[key] = time.Now() }) }
 func (d *deeds) kick(id string)    { d.with(func() { d.kicked[id] = true }) }
 func (d *deeds) drain()            { d.with(func() { d.draining = true }) }
 
@@ -109,8 +107,6 @@ func (d *deeds) forbidden(t *token, since time.Time) string {
 		return t.bad
 	case !since.Before(t.expires):
 		return "expired"
-	case !d.missed[t.key].IsZero() && d.missed[t.key].Before(since):
-		return "by a key that was removed"
 	}
 	for _, r := range d.revocations {
 		if r.means(t) && !r.answered.IsZero() && r.answered.Before(since) && r.lifting.IsZero() {

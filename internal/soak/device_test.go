@@ -34,8 +34,10 @@ func (s *site) device(ctx context.Context, name string, r *rand.Rand) {
 			next = s.newToken(name, someLife(r))
 			return next.text
 		}),
-		PingEvery: 5 * time.Second, // three times that, or idle_timeout, is all it waits for a word
+		ConnectTimeout: answerWithin,
+		PingEvery:      5 * time.Second, // three times that, or idle_timeout, is all it waits for a word
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			begun := newDialogue(s.oracle, s.deeds, name, w.faulty) // before the gateway's time begins
 			c, err := s.connect(w)
 			if err != nil {
 				return nil, err
@@ -45,7 +47,7 @@ func (s *site) device(ctx context.Context, name string, r *rand.Rand) {
 			if d != nil {
 				s.untrack(d)
 			}
-			d = newDialogue(s.oracle, s.deeds, name, w.faulty)
+			d = begun
 			s.track(d)
 			return c, nil
 		},
@@ -65,6 +67,11 @@ func (s *site) device(ctx context.Context, name string, r *rand.Rand) {
 				}
 			},
 			Received: func(line []byte) { now().hear(line) },
+			Waiting: func(wait client.Wait) { // perhaps for a connection that was no session
+				if d := now(); d != nil && !wait.Renewal {
+					d.lost(wait.Err)
+				}
+			},
 		},
 	}
 	if w.door.tls() {
@@ -99,22 +106,28 @@ func (s *site) device(ctx context.Context, name string, r *rand.Rand) {
 		}
 		c.Close()
 		err := <-over
-		if end, ok := errors.AsType[*client.End](err); ok {
-			if end.Code == "" {
-				cause := end.Err
-				if errors.Is(cause, io.EOF) {
-					cause = nil
-				}
-				d.end(cause)
-			}
-			return err
+		if _, ended := errors.AsType[*client.End](err); ended {
+			d.lost(err)
+		} else {
+			d.gone()
 		}
-		d.gone()
 		return err
 	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, client.ErrClosed) {
 		s.find("%s: the client gave up: %v", name, err)
 	}
+}
+
+// lost judges an end that the client tells of: where it was a BYE that is judged
+// already.
+func (d *dialogue) lost(err error) {
+	if end, ok := errors.AsType[*client.End](err); ok {
+		err = end.Err
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	d.end(err)
 }
 
 type tokenSource func() string

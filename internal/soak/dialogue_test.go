@@ -29,7 +29,7 @@ type dialogue struct {
 	idle      time.Duration
 	spoke     time.Time // when a line was sent last
 	authed    time.Time // when an AUTH was sent last
-	lastHeard time.Time // when a line came last
+	lastHeard time.Time // when a line came last, or it began
 	withdrawn time.Time // when an operator was told that the session serves no more
 	renew     bool      // the gateway wants a new token
 	yields    bool      // newer sessions of its subject may take its place
@@ -55,7 +55,7 @@ const (
 
 func newDialogue(o *oracle, d *deeds, name string, faulty bool) *dialogue {
 	now := time.Now()
-	return &dialogue{oracle: o, deeds: d, name: name, faulty: faulty, begun: now, spoke: now, changed: make(chan struct{}, 1)}
+	return &dialogue{oracle: o, deeds: d, name: name, faulty: faulty, begun: now, spoke: now, lastHeard: now, changed: make(chan struct{}, 1)}
 }
 
 // ask notes a request, just before it is sent.

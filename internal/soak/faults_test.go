@@ -102,9 +102,10 @@ func (s *site) issuerFaults() chaos.Faults {
 	}
 }
 
-// calm lets the issuer be well, and every way good, for what comes behind a
+// calm lets the issuer be well, and the way to it good, for what comes behind a
 // round: a fetch that goes wrong is tried again at once, and where each second one
-// does, there is always one that holds a connection and goroutines.
+// does, there is always one that holds a connection and goroutines. What is left on
+// bad ways is reset.
 func (s *site) calm() {
 	s.setQuiet(true)
 	s.issuer.Fail(authtest.Healthy)
@@ -160,12 +161,15 @@ func (s *site) outage(ctx context.Context, r *rand.Rand) {
 	s.issuer.Fail(authtest.Healthy)
 }
 
-// starve gives the gateway no CPU for up to three seconds. Then everything is
-// late, and nothing else.
+// withoutCPU is the most that the gateway is starved at once.
+const withoutCPU = 3 * time.Second
+
+// starve gives the gateway no CPU for a while. Then everything is late, and
+// nothing else.
 func (s *site) starve(ctx context.Context, r *rand.Rand) {
 	s.gateway.signal(syscall.SIGSTOP)
 	defer s.gateway.signal(syscall.SIGCONT)
-	pause(ctx, r, 100*time.Millisecond, 3*time.Second)
+	pause(ctx, r, 100*time.Millisecond, withoutCPU)
 	s.count("times without CPU", 1)
 }
 
@@ -200,10 +204,12 @@ func (s *site) reload(_ context.Context, r *rand.Rand) {
 	s.count("reloads", 1)
 }
 
-func (s *site) metric(name string) float64 {
+func (s *site) metric(name string) float64 { return s.scrape().sum(name) }
+
+func (s *site) scrape() sample {
 	s.gateway.scraping.Lock()
 	defer s.gateway.scraping.Unlock()
-	return s.gateway.scrape().sum(name)
+	return s.gateway.scrape()
 }
 
 // kickOne ends a session, which then serves nothing more.

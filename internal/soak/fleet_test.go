@@ -4,9 +4,11 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -149,9 +151,9 @@ func (s *site) idler(ctx context.Context, name string, r *rand.Rand) {
 	select {
 	case <-p.heard:
 	case <-ctx.Done():
-	case <-time.After(patience):
+	case <-time.After(answerWithin):
 		if !p.faulty {
-			p.find("%s: not told that it is idle", p.name)
+			p.find("%s: not told within %v that it is idle", p.name, answerWithin)
 		}
 	}
 }
@@ -202,18 +204,33 @@ func (s *site) deaf(ctx context.Context, name string, r *rand.Rand) {
 	t := s.newToken(name, time.Minute)
 	p.say(r, []request{auth(t)}, "AUTH "+t.text)
 	_ = p.socket.SetReadBuffer(16 << 10)
-	for i := 0; ; i++ {
-		line := fmt.Sprintf("%s#%d %s", name, i, strings.Repeat("z", 8000))
-		p.ask(message(line))
-		if _, err := io.WriteString(p.Conn, line+"\n"); err != nil {
-			break
-		}
-	}
-	if ctx.Err() == nil {
+	dropped := p.shout(name)
+	p.listen(p.Conn)
+	switch {
+	case ctx.Err() != nil:
+	case !dropped:
+		s.find("%s: takes nothing, and is not dropped", p.name)
+		return
+	default:
 		s.count("clients that take nothing, ended", 1)
 	}
-	p.listen(p.Conn)
 	<-p.heard
+}
+
+// shout writes without end, and reports whether that came to one in time: no line
+// has to wait for longer than answers do, and what the gateway takes before all
+// buffers are full is not much.
+func (p *peer) shout(name string) bool {
+	begun := time.Now()
+	for i := 0; time.Since(begun) < 2*answerWithin; i++ {
+		line := fmt.Sprintf("%s#%d %s", name, i, strings.Repeat("z", 8000))
+		p.ask(message(line))
+		_ = p.SetWriteDeadline(time.Now().Add(answerWithin))
+		if _, err := io.WriteString(p.Conn, line+"\n"); err != nil {
+			return !errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
+	return false
 }
 
 // rivals are more sessions of one subject than it may have: the oldest has to
@@ -245,7 +262,7 @@ func (s *site) rivals(ctx context.Context, name string, r *rand.Rand) {
 			s.count("times that a subject had one session too many", 1)
 			break
 		}
-		if time.Since(begun) > patience {
+		if time.Since(begun) > answerWithin {
 			s.find("%s: %d sessions of one subject, which may have %d", name, there, perSubject)
 			return
 		}

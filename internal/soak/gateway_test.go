@@ -5,7 +5,6 @@ package soak
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,6 +37,11 @@ type gateway struct {
 // patience is how long something is waited for that must happen soon.
 const patience = 60 * time.Second
 
+// answerWithin is how long a client waits for what must come: longer than a login
+// may wait for its key, or an idler for its BYE, with a gateway that is without CPU
+// when that begins and when it ends. A round is longer, or nobody waits so long.
+const answerWithin = longestIdle + 2*withoutCPU
+
 // build makes the program, under the race detector if this test is.
 func build(t testing.TB) string {
 	t.Helper()
@@ -51,6 +55,25 @@ func build(t testing.TB) string {
 		t.Fatalf("go build: %v\n%s", err, said)
 	}
 	return program
+}
+
+// alive ends the test if the gateway has ended, or does not answer: all that
+// follows would wait for it, again and again.
+func (g *gateway) alive() {
+	g.t.Helper()
+	select {
+	case <-g.ended:
+		g.t.Fatalf("the gateway ended before its time: %v", g.status)
+	default:
+	}
+	if _, _, err := g.ask(http.MethodGet, "http://"+g.log.place("ops")+"/healthz", "", ""); err != nil {
+		g.signal(syscall.SIGABRT) // it writes where it hangs
+		select {
+		case <-g.ended:
+		case <-time.After(patience):
+		}
+		g.t.Fatalf("the gateway does not answer: %v", err)
+	}
 }
 
 // startGateway starts the program with a configuration, and waits until it is
@@ -91,13 +114,13 @@ func startGateway(t testing.TB, o *oracle, configuration string) *gateway {
 		_ = g.process.Process.Kill()
 		<-g.ended
 		if t.Failed() {
-			t.Logf("the end of the gateway's log:\n%s", strings.Join(g.log.last, "\n"))
+			t.Logf("the last records of the gateway's log:\n%s", strings.Join(g.log.last, "\n"))
 		}
 	})
 	select {
 	case <-g.log.placed:
 	case <-g.ended:
-		t.Fatalf("the gateway did not start: %v\n%s", g.status, strings.Join(g.log.last, "\n"))
+		t.Fatalf("the gateway did not start: %v\n%s", g.status, strings.Join(append(g.log.strange, g.log.last...), "\n"))
 	case <-time.After(patience):
 		t.Fatal("the gateway does not say where it listens")
 	}
@@ -110,7 +133,7 @@ func startGateway(t testing.TB, o *oracle, configuration string) *gateway {
 
 func (g *gateway) configure(text string) {
 	if err := os.WriteFile(g.file, []byte(text), 0o600); err != nil {
-		g.t.Fatal(err)
+		g.find("no configuration: %v", err)
 	}
 }
 
@@ -200,21 +223,12 @@ func (g *gateway) sessions(bearer string) map[string]string {
 	return remotes
 }
 
-// held is what the process holds on to when nobody is connected.
-type held struct {
-	goroutines, descriptors float64
-	resident                int    // bytes
-	stacks, memory          string // in detail
-}
-
-func (h held) String() string {
-	return fmt.Sprintf("%v goroutines, %v descriptors, %.1f MiB resident", h.goroutines, h.descriptors, float64(h.resident)/(1<<20))
-}
-
 // settle returns what the process holds after a round: the least of some seconds,
 // or until it is no more than before. A scrape has goroutines of its own, more or
 // fewer, and a fetch of keys may be under way.
 func (g *gateway) settle(before *held) (after held) {
+	g.t.Helper()
+	g.alive()
 	g.scraping.Lock()
 	defer g.scraping.Unlock()
 	look := func() held {
@@ -250,7 +264,12 @@ func (g *gateway) residentAtRest() int {
 	}
 	const burst = 10 << 20
 	const allocated = "go_memstats_alloc_bytes_total"
+	deadline := time.Now().Add(patience)
 	for begun := g.scrape().sum(allocated); g.scrape().sum(allocated) < begun+burst; {
+		if time.Now().After(deadline) {
+			g.find("scrapes do not allocate %d bytes within %v", burst, patience)
+			break
+		}
 	}
 	least := g.resident()
 	for range 10 {
@@ -270,7 +289,8 @@ func (g *gateway) memory() string {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.process.Process.Pid))
 	for _, name := range []string{"RssAnon", "RssFile"} {
 		_, rest, _ := strings.Cut(string(status), name+":")
-		parts = append(parts, name+" "+strings.Join(strings.Fields(rest)[:2], " "))
+		size, _, _ := strings.Cut(rest, "\n")
+		parts = append(parts, name+" "+strings.Join(strings.Fields(size), " "))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -300,8 +320,6 @@ func (g *gateway) stop(within time.Duration) {
 		<-g.ended
 	}
 	if g.status != nil {
-		if exit, ok := errors.AsType[*exec.ExitError](g.status); ok {
-			g.find("the gateway ended with: %v", exit)
-		}
+		g.find("the gateway ended with: %v", g.status)
 	}
 }

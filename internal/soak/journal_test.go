@@ -16,8 +16,8 @@ type journal struct {
 	strange  []string        // lines that are no records
 	places   map[string]string
 	placed   chan struct{} // closed when all are known
-	last     []string
-	copy     io.Writer // of all of it
+	last     []string      // records
+	copy     io.Writer     // of all of it
 }
 
 // wanted is how many places a gateway listens at.
@@ -57,7 +57,7 @@ func (j *journal) read(log io.Reader) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.strange) > 0 { // a race or a panic
-		j.find("the gateway wrote what is no record:\n%s", strings.Join(j.strange, "\n"))
+		j.blame("the gateway wrote what is no record:\n%s", strings.Join(j.strange, "\n"))
 	}
 }
 
@@ -68,14 +68,14 @@ func (j *journal) judge(line string) {
 	var record struct{ Level, Msg, Listener, Address string }
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.last = append(j.last, line); len(j.last) > 20 {
-		j.last = j.last[1:]
-	}
 	if json.Unmarshal([]byte(line), &record) != nil {
 		if len(j.strange) < longest {
 			j.strange = append(j.strange, line)
 		}
 		return
+	}
+	if j.last = append(j.last, line); len(j.last) > 20 {
+		j.last = j.last[1:]
 	}
 	switch record.Msg {
 	case "listening":

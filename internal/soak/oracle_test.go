@@ -30,10 +30,21 @@ const enough = 40
 func (o *oracle) find(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.findings) == enough {
+	if len(o.findings) >= enough {
 		o.more++
 		return
 	}
+	o.note(format, args...)
+}
+
+// blame notes what may be the cause of all that was found, and is never left out.
+func (o *oracle) blame(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.note(format, args...)
+}
+
+func (o *oracle) note(format string, args ...any) {
 	o.findings = append(o.findings, finding{time.Now(), fmt.Sprintf(format, args...)})
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type peer struct {
 // dial connects; nil if that failed, which on a good way is a finding. What is
 // left of the connection when ctx is done is closed.
 func (s *site) dial(ctx context.Context, name string, w way) *peer {
+	d := newDialogue(s.oracle, s.deeds, name, w.faulty) // before the gateway's time begins
 	socket, err := s.connect(w)
 	if err != nil {
 		if !w.faulty {
@@ -38,7 +40,7 @@ func (s *site) dial(ctx context.Context, name string, w way) *peer {
 		return nil
 	}
 	p := &peer{
-		Conn: socket, dialogue: newDialogue(s.oracle, s.deeds, name, w.faulty),
+		Conn: socket, dialogue: d,
 		site: s, socket: socket, door: w.door, heard: make(chan struct{}),
 	}
 	if w.door.tls() {
@@ -67,7 +69,7 @@ func (p *peer) patience() time.Duration {
 	if p.faulty {
 		return 5 * time.Second
 	}
-	return patience
+	return answerWithin
 }
 
 // listen judges what comes, until nothing more does. from is the connection, or
@@ -99,16 +101,24 @@ func (p *peer) listen(from io.Reader) {
 	}()
 }
 
-// say sends lines in one write, or in pieces.
+// say sends lines in one write, or in pieces. On a good way they are taken in
+// time.
 func (p *peer) say(r *rand.Rand, requests []request, lines ...string) {
 	text := strings.Join(lines, "\n") + "\n"
 	p.ask(requests...)
+	if !p.faulty {
+		_ = p.SetWriteDeadline(time.Now().Add(answerWithin))
+		defer func() { _ = p.SetWriteDeadline(time.Time{}) }()
+	}
 	for len(text) > 0 {
 		n := len(text)
 		if r.IntN(8) == 0 {
 			n = 1 + r.IntN(n)
 		}
 		if _, err := io.WriteString(p.Conn, text[:n]); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				p.find("%s: what it says is not taken within %v", p.name, answerWithin)
+			}
 			return // who listens learns why
 		}
 		text = text[n:]
@@ -137,7 +147,7 @@ func (p *peer) settled(ctx context.Context) bool {
 			last, since = n, time.Now()
 		case time.Since(since) > p.patience():
 			if !p.faulty {
-				p.find("%s: %d lines are not answered within %v", p.name, n, patience)
+				p.find("%s: %d lines are not answered within %v", p.name, n, answerWithin)
 			}
 			return false
 		}
@@ -166,7 +176,7 @@ func (p *peer) finish(ctx context.Context) {
 	if p.socket != p.Conn { // TLS has told it, and the socket does so, too
 		_ = p.socket.CloseWrite()
 	}
-	wait := 2 * authTimeout
+	wait := answerWithin
 	if p.faulty {
 		wait = time.Second
 	}

@@ -53,6 +53,13 @@ func (s sample) sum(name string) (sum float64) {
 	return sum
 }
 
+// tally asks that each connection made was accepted, and counted once.
+func (o *oracle) tally(made int64, s sample) {
+	if accepted := s.sum("linegate_connections_accepted_total"); accepted != float64(made) {
+		o.find("%d connections were made, and %v accepted", made, accepted)
+	}
+}
+
 // check compares a scrape with the one before, and with itself.
 func (o *oracle) check(before, now sample) {
 	for series, value := range now.values {

@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -63,7 +65,7 @@ func newSite(t testing.TB, seed uint64) *site {
 		oracle: new(oracle), deeds: newDeeds(), t: t, seed: seed,
 		issuer: authtest.Serve(t, authtest.Named("main")), staff: authtest.Serve(t, authtest.Named("staff")),
 		certs: certtest.New(t), dir: t.TempDir(),
-		random: random(seed, "faults"), tokens: map[string]*token{}, live: map[*dialogue]bool{},
+		random: random(seed, "faults"), quiet: true, tokens: map[string]*token{}, live: map[*dialogue]bool{},
 	}
 	s.clientCert = s.certs.Issue("device")
 	s.keys, s.unpublished = []*mint.Key{s.issuer.SigningKey()}, s.issuer.NewKey()
@@ -79,11 +81,9 @@ func newSite(t testing.TB, seed uint64) *site {
 
 // random returns a source of random numbers of its own for each purpose.
 func random(seed uint64, purpose string) *rand.Rand {
-	var number uint64 = 14695981039346656037 // FNV-1a
-	for _, c := range []byte(purpose) {
-		number = (number ^ uint64(c)) * 1099511628211
-	}
-	return rand.New(rand.NewPCG(seed, number))
+	hash := fnv.New64a()
+	_, _ = io.WriteString(hash, purpose)
+	return rand.New(rand.NewPCG(seed, hash.Sum64()))
 }
 
 func (s *site) proxy(target string, choose func() chaos.Faults) *chaos.Proxy {
@@ -101,6 +101,9 @@ const drainTimeout = 2 * time.Second
 // perSubject is how many sessions a subject may have.
 const perSubject = 4
 
+// longestIdle is the most that idle_timeout is; write_timeout is shorter.
+const longestIdle = 12 * time.Second
+
 // configuration is one of many, none of which is to be noticed by who is
 // connected. What listens, and what is trusted, is the same in all.
 //
@@ -116,11 +119,11 @@ ops: {address: "127.0.0.1:0", pprof: true}
 admin: {address: "127.0.0.1:0", issuers: [staff]}
 state_dir: %[4]q
 `, s.file("crt"), s.file("key"), s.certs.CA, filepath.Join(s.dir, "state")) +
-		fmt.Sprintf(`session: {handshake_timeout: 10s, auth_timeout: %v, idle_timeout: %ds, write_timeout: %ds, reauth_notice: %ds, lines_per_second: %d}
+		fmt.Sprintf(`session: {handshake_timeout: 10s, auth_timeout: %v, idle_timeout: %v, write_timeout: %ds, reauth_notice: %ds, lines_per_second: %d}
 limits: {connections: %d, unauthenticated: %d, sessions_per_subject: %d, on_excess: replace}
 drain: {timeout: %v}
 log: {level: %s}
-`, authTimeout, 10+r.IntN(3), 6+r.IntN(3), 1+r.IntN(5), r.IntN(3)*300,
+`, authTimeout, longestIdle-time.Duration(r.IntN(3))*time.Second, 6+r.IntN(3), 1+r.IntN(5), r.IntN(3)*300,
 			900+r.IntN(200), 300+r.IntN(100), perSubject, drainTimeout, level) +
 		fmt.Sprintf(`issuers:
   - name: main

@@ -20,8 +20,7 @@ import (
 // strangers are those who must not be let in: one of them comes, says what it
 // likes, and hears a BYE or nothing.
 func (s *site) strangers(ctx context.Context, name string, r *rand.Rand) {
-	kinds := s.strangerKinds(r)
-	kind := kinds[r.IntN(len(kinds))]
+	kind := strangerKinds[r.IntN(len(strangerKinds))]
 	w := someWay(r)
 	socket, err := s.reach(w)
 	if err != nil {
@@ -36,7 +35,7 @@ func (s *site) strangers(ctx context.Context, name string, r *rand.Rand) {
 	_ = socket.SetDeadline(time.Now().Add(3 * authTimeout))
 	c := s.speak(w.door, socket, r)
 	s.count("strangers", 1)
-	if _, err := io.WriteString(c, kind.says); err != nil {
+	if _, err := io.WriteString(c, kind.says(s, r)); err != nil {
 		return
 	}
 	if r.IntN(10) == 0 {
@@ -73,42 +72,61 @@ func (s *site) speak(d door, c *net.TCPConn, r *rand.Rand) net.Conn {
 	return c
 }
 
-type strangerKind struct {
-	name, says string
-	silent     bool // and ends its stream
+// strangerKinds are what a stranger may be, and says.
+var strangerKinds = []struct {
+	name   string
+	says   func(s *site, r *rand.Rand) string
+	silent bool // and ends its stream
+}{
+	{name: "expired", says: func(s *site, _ *rand.Rand) string { return s.showing(authtest.ExpiresIn(-time.Second)) }},
+	{name: "not yet valid", says: func(s *site, _ *rand.Rand) string {
+		return s.showing(authtest.Claim("nbf", time.Now().Add(time.Hour).Unix()))
+	}},
+	{name: "for somebody else", says: showing(authtest.Claim("aud", "somebody-else"))},
+	{name: "of another issuer", says: showing(authtest.Claim("iss", "https://elsewhere.example"))},
+	{name: "without the scope", says: showing(authtest.Claim("scope", "line:other"))},
+	{name: "forged", says: func(s *site, _ *rand.Rand) string { return s.showing(authtest.ForgedBy(s.unpublished)) }},
+	{name: "by an unknown key", says: func(s *site, r *rand.Rand) string {
+		return s.showing(authtest.SignedBy(s.unpublished), authtest.Header("kid", fmt.Sprintf("guess-%d", r.Uint32())))
+	}},
+	{name: "changed", says: func(s *site, r *rand.Rand) string {
+		return s.showing(authtest.Edit(func(token string) string { return changed(r, token) }))
+	}},
+	{name: "cut short", says: func(s *site, r *rand.Rand) string {
+		return s.showing(authtest.Edit(func(token string) string { return token[:r.IntN(len(token))] }))
+	}},
+	{name: "unsigned", says: func(s *site, _ *rand.Rand) string { return "AUTH " + s.issuer.Unsigned() + afterwards }},
+	{name: "ping first", says: func(s *site, _ *rand.Rand) string { return "ping\n" + s.showing() }},
+	{name: "messages first", says: always("hello" + afterwards)},
+	{name: "HTTP", says: always("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
+	{name: "SSH", says: always("SSH-2.0-OpenSSH_9.6\r\n")},
+	{name: "garbage", says: func(_ *site, r *rand.Rand) string {
+		garbage := make([]byte, 1+r.IntN(4000))
+		for i := range garbage {
+			garbage[i] = byte(r.Uint32())
+		}
+		return string(garbage)
+	}},
+	{name: "empty lines", says: always(strings.Repeat("\n", 1000))},
+	{name: "a long line", says: always("AUTH " + strings.Repeat("x", 20<<10))},
+	{name: "half an AUTH", silent: true, says: func(s *site, _ *rand.Rand) string { return "AUTH " + s.newToken("stranger", time.Hour).text }},
+	{name: "silence", says: always("")},
 }
 
-func (s *site) strangerKinds(r *rand.Rand) []strangerKind {
-	const behind = "\nping\nhello from a stranger\n"
-	bad := func(why string, changes ...authtest.Change) strangerKind {
-		return strangerKind{name: why, says: "AUTH " + s.newToken("stranger", time.Hour, changes...).text + behind}
-	}
-	garbage := make([]byte, 1+r.IntN(4000))
-	for i := range garbage {
-		garbage[i] = byte(r.Uint32())
-	}
-	other := s.unpublished
-	return []strangerKind{
-		bad("expired", authtest.ExpiresIn(-time.Second)),
-		bad("not yet valid", authtest.Claim("nbf", time.Now().Add(time.Hour).Unix())),
-		bad("for somebody else", authtest.Claim("aud", "somebody-else")),
-		bad("of another issuer", authtest.Claim("iss", "https://elsewhere.example")),
-		bad("without the scope", authtest.Claim("scope", "line:other")),
-		bad("forged", authtest.ForgedBy(other)),
-		bad("by an unknown key", authtest.SignedBy(other), authtest.Header("kid", fmt.Sprintf("guess-%d", r.Uint32()))),
-		bad("changed", authtest.Edit(func(token string) string { return changed(r, token) })),
-		bad("cut short", authtest.Edit(func(token string) string { return token[:r.IntN(len(token))] })),
-		{name: "unsigned", says: "AUTH " + s.issuer.Unsigned() + behind},
-		{name: "ping first", says: "ping\nAUTH " + s.newToken("stranger", time.Hour).text + behind},
-		{name: "messages first", says: "hello" + behind},
-		{name: "HTTP", says: "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
-		{name: "SSH", says: "SSH-2.0-OpenSSH_9.6\r\n"},
-		{name: "garbage", says: string(garbage)},
-		{name: "empty lines", says: strings.Repeat("\n", 1000)},
-		{name: "a long line", says: "AUTH " + strings.Repeat("x", 20<<10)},
-		{name: "half an AUTH", says: "AUTH " + s.newToken("stranger", time.Hour).text, silent: true},
-		{name: "silence", says: ""},
-	}
+// afterwards is what a stranger says behind the line that does not let him in.
+const afterwards = "\nping\nhello from a stranger\n"
+
+// showing is an AUTH with a token that has these changes.
+func (s *site) showing(changes ...authtest.Change) string {
+	return "AUTH " + s.newToken("stranger", time.Hour, changes...).text + afterwards
+}
+
+func showing(change authtest.Change) func(*site, *rand.Rand) string {
+	return func(s *site, _ *rand.Rand) string { return s.showing(change) }
+}
+
+func always(text string) func(*site, *rand.Rand) string {
+	return func(*site, *rand.Rand) string { return text }
 }
 
 // changed is a token with one byte that is another.

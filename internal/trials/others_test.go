@@ -23,10 +23,11 @@ type others struct {
 	Address        string
 	Token          string
 	Slow, Greedy   int
-	Read           int           // bytes that a slow one reads at once
-	ReadEvery      time.Duration // a slow one
-	LinesPerSecond int           // that the gateway serves of each
-	MaxOutbound    int           // bytes that it keeps for each
+	SlowLine       int // bytes of a line of a slow one
+	Read           int // bytes that it reads at once
+	ReadEvery      time.Duration
+	LinesPerSecond int // that the gateway serves of each
+	MaxOutbound    int // bytes that it keeps for each
 
 	// Idle: they have the processors when nobody else wants them. What it costs to be
 	// so many clients on the gateway's machine is not what they do to it.
@@ -115,7 +116,7 @@ func beOthers(orders string) error {
 		return err
 	}
 	d := &door{address: o.Address}
-	slow, err := d.crowd(o.Slow, 8000, o.Token)
+	slow, err := d.crowd(o.Slow, o.SlowLine, o.Token)
 	if err != nil {
 		return err
 	}

@@ -42,12 +42,13 @@ type unreadSize struct {
 }
 
 type greedySize struct {
-	good, slow, greedy int           // clients
-	rate               int           // pings a second of all the good ones
-	linesPerSecond     int           // of each session
-	maxOutbound        int           // bytes
-	read               int           // bytes that a slow one reads at once
-	readEvery          time.Duration // a slow one
+	good, slow, greedy int // clients
+	rate               int // pings a second of all the good ones
+	linesPerSecond     int // of each session
+	maxOutbound        int // bytes
+	slowLine           int // bytes of a line of a slow one
+	read               int // bytes that it reads at once
+	readEvery          time.Duration
 	rounds             int           // with slow and greedy ones, and as many without
 	round              time.Duration // how long each is
 	compared           bool          // latencies

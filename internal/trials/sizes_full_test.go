@@ -20,8 +20,8 @@ func sizes() trialSizes {
 			authTimeout: 4 * time.Second, compared: true,
 		},
 		greedy: greedySize{
-			good: 1000, slow: 1000, greedy: 1000, rate: 2000, linesPerSecond: 10,
-			maxOutbound: 128 << 10, read: 8 << 10, readEvery: time.Second, rounds: 5, round: 5 * time.Second, compared: true,
+			good: 1000, slow: 1000, greedy: 1000, rate: 2000, linesPerSecond: 4,
+			maxOutbound: 32 << 10, slowLine: 3000, read: 1 << 10, readEvery: time.Second, rounds: 5, round: 5 * time.Second, compared: true,
 		},
 		storm:  stormSize{good: 1000, rate: 2000, logins: 1000, rounds: 5, round: 5 * time.Second, compared: true},
 		unread: unreadSize{clients: 200, writeTimeout: 3 * time.Second, slack: 3 * time.Second, resident: 1 << 20},

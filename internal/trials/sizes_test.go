@@ -22,7 +22,7 @@ func sizes() trialSizes {
 		},
 		greedy: greedySize{
 			good: 50, slow: 50, greedy: 50, rate: 100, linesPerSecond: 100,
-			maxOutbound: 64 << 10, read: 4 << 10, readEvery: 100 * time.Millisecond, rounds: 1, round: time.Second,
+			maxOutbound: 64 << 10, slowLine: 8000, read: 4 << 10, readEvery: 100 * time.Millisecond, rounds: 1, round: time.Second,
 		},
 		storm:  stormSize{good: 50, rate: 100, logins: 100, rounds: 1, round: time.Second},
 		unread: unreadSize{clients: 200, writeTimeout: 3 * time.Second, slack: 20 * time.Second, resident: 4 << 20},

@@ -127,6 +127,7 @@ type farewell struct {
 // lets the process have it.
 func bidFarewell(d *answers) (f farewell) {
 	const notice, bye = "NOTICE draining retry_after=", "BYE draining action=retry retry_after="
+	_ = d.conn.SetReadDeadline(time.Now().Add(2 * time.Minute)) // the drain and what logging in a thousand takes
 	if !d.Scan() || !strings.HasPrefix(d.Text(), notice) {
 		f.problem = "instead of the notice: " + d.Text()
 		return f

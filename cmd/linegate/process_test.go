@@ -116,11 +116,16 @@ func (p *process) end(sig os.Signal, status int) {
 
 func (p *process) wantEnd(status int) {
 	p.t.Helper()
+	stuck := time.AfterFunc(time.Minute, func() {
+		p.t.Error("not ended in a minute")
+		_ = p.cmd.Process.Kill()
+	})
 	var said bytes.Buffer
 	for line := range p.records { // to the end, so that Wait may close the pipe
 		said.Write(append(line, '\n'))
 	}
 	_ = p.cmd.Wait()
+	stuck.Stop()
 	if got := p.cmd.ProcessState.ExitCode(); got != status {
 		p.t.Errorf("exit status %d, want %d:\n%s", got, status, &said)
 	}

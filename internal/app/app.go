@@ -57,6 +57,7 @@ type App struct {
 	refused   atomic.Bool                   // the last reload was
 	listening atomic.Bool
 	draining  atomic.Bool
+	telling   sync.Mutex // the manager, of reloads or of the end
 	aborted   chan struct{}
 	abort     sync.Once
 }
@@ -286,7 +287,7 @@ func (a *App) drain() (late time.Time) {
 	began := time.Now()
 	a.draining.Store(true)
 	a.metrics.draining.Set(1)
-	a.tell(systemd.Stopping, a.status())
+	a.tellStopping()
 	rules := a.cfg.Load().Drain // a reload that is under way is not waited for
 	select {
 	case <-time.After(rules.Delay):

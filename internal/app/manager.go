@@ -16,6 +16,22 @@ func (a *App) tell(what ...string) {
 	}
 }
 
+// tellOfReload tells it of a reload, which has no place behind STOPPING.
+func (a *App) tellOfReload(what ...string) {
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	if !a.draining.Load() {
+		a.tell(what...)
+	}
+}
+
+// tellStopping tells it that the gateway is draining; no reload is told of any more.
+func (a *App) tellStopping() {
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	a.tell(systemd.Stopping, a.status())
+}
+
 // status is the state of the gateway in a line for people.
 func (a *App) status() string {
 	state := "serving, sessions: %d"

@@ -18,12 +18,12 @@ import (
 func (a *App) Reload(read func() (*config.Config, error)) error {
 	a.reloads.Lock()
 	defer a.reloads.Unlock()
-	a.tell(systemd.Reloading())
+	a.tellOfReload(systemd.Reloading())
 	next, err := read()
 	if err == nil {
 		err = a.use(next)
 	}
-	if a.draining.Load() { // nobody is told any more how it went, nor READY behind STOPPING
+	if a.draining.Load() { // nobody is told any more how it went
 		return err
 	}
 	a.refused.Store(err != nil)
@@ -34,7 +34,7 @@ func (a *App) Reload(read func() (*config.Config, error)) error {
 		a.metrics.reloadOK.Set(0)
 	}
 	// To go on as before is no failure that a service could tell of, but in words.
-	a.tell(systemd.Ready, a.status())
+	a.tellOfReload(systemd.Ready, a.status())
 	return err
 }
 

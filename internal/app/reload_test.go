@@ -238,6 +238,9 @@ func TestDrainWhileAReloadHangs(t *testing.T) {
 	if r.App.cfg.Load() != r.cfg || r.gateway.Limits().Connections == 5 {
 		t.Error("what came too late is in force")
 	}
+	if err := r.App.Reload(func() (*config.Config, error) { return &next, nil }); !errors.Is(err, errDraining) {
+		t.Errorf("behind the drain: error %v", err)
+	}
 	if told := manager.told(); !slices.Equal(told, []string{"READY=1", "RELOADING=1", "STOPPING=1"}) {
 		t.Errorf("told %q", told)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
@@ -224,21 +225,19 @@ func (g *gateway) sessions(bearer string) map[string]string {
 }
 
 // settle returns what the process holds after a round: the least of some seconds,
-// or until it is no more than before. A scrape has goroutines of its own, more or
-// fewer, and a fetch of keys may be under way.
+// or until it is no more than before, since a fetch of keys may be under way.
 func (g *gateway) settle(before *held) (after held) {
 	g.t.Helper()
 	g.alive()
 	g.scraping.Lock()
 	defer g.scraping.Unlock()
-	look := func() held {
-		s := g.scrape()
-		return held{goroutines: s.sum("go_goroutines"), descriptors: s.sum("process_open_fds")}
-	}
-	after = look()
+	after = held{goroutines: math.MaxInt, descriptors: math.Inf(1)}
 	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		now := look()
-		after.goroutines, after.descriptors = min(after.goroutines, now.goroutines), min(after.descriptors, now.descriptors)
+		goroutines, stacks := g.goroutines()
+		if goroutines < after.goroutines {
+			after.goroutines, after.stacks = goroutines, stacks
+		}
+		after.descriptors = min(after.descriptors, g.scrape().sum("process_open_fds"))
 		if before != nil && after.goroutines <= before.goroutines && after.descriptors <= before.descriptors {
 			break
 		}
@@ -246,11 +245,22 @@ func (g *gateway) settle(before *held) (after held) {
 			break
 		}
 	}
-	_, stacks, _ := g.ask(http.MethodGet, "http://"+g.log.place("ops")+"/debug/pprof/goroutine?debug=1", "", "")
-	after.stacks = string(stacks)
 	after.resident = g.residentAtRest()
 	after.memory = g.memory()
 	return after
+}
+
+// goroutines returns how many there are, and what they do. Not by go_goroutines: a
+// scrape counts those that make it, and they are two more or fewer each time.
+func (g *gateway) goroutines() (total int, stacks string) {
+	_, profile, err := g.ask(http.MethodGet, "http://"+g.log.place("ops")+"/debug/pprof/goroutine?debug=1", "", "")
+	if err == nil {
+		_, err = fmt.Sscanf(string(profile), "goroutine profile: total %d", &total)
+	}
+	if err != nil {
+		g.find("no count of goroutines: %v", err)
+	}
+	return total, string(profile)
 }
 
 // residentAtRest has the gateway give back what it does not need, and returns

@@ -4,9 +4,10 @@ import "fmt"
 
 // held is what the process holds on to when nobody is connected.
 type held struct {
-	goroutines, descriptors float64
-	resident                int    // bytes
-	stacks, memory          string // in detail
+	goroutines     int
+	descriptors    float64
+	resident       int    // bytes
+	stacks, memory string // in detail
 }
 
 func (h held) String() string {
